@@ -1,0 +1,53 @@
+//! Exit codes, after `sysexits.h`.
+
+/// What the binary ends with. A command that was exec'd ends with its own code.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Exit {
+    /// Everything as asked.
+    Ok,
+    /// `ready`: not ready.
+    NotReady,
+    /// The command line or the settings are wrong.
+    Usage,
+    /// Redis stayed unavailable, or a program the tests need is missing.
+    Unavailable,
+    /// A bug of ours.
+    Software,
+    /// The volume cannot be read or written.
+    VolumeIo,
+    /// Gave up waiting, or somebody else is at work: try again later.
+    TryLater,
+    /// Permission denied on the volume.
+    Permission,
+    /// A step has failed for good.
+    StepFailed,
+    /// The command was found but could not be executed.
+    CannotExecute,
+    /// The command was not found.
+    NotFound,
+    /// Ended by this signal, or stopped by it while at work.
+    Signal(i32),
+    /// The code of a supervised command.
+    Command(i32),
+}
+
+impl Exit {
+    /// The number a shell sees.
+    pub fn code(self) -> i32 {
+        match self {
+            Exit::Ok => 0,
+            Exit::NotReady => 1,
+            Exit::Usage => 64,
+            Exit::Unavailable => 69,
+            Exit::Software => 70,
+            Exit::VolumeIo => 74,
+            Exit::TryLater => 75,
+            Exit::Permission => 77,
+            Exit::StepFailed => 78,
+            Exit::CannotExecute => 126,
+            Exit::NotFound => 127,
+            Exit::Signal(signal) => 128 + signal,
+            Exit::Command(code) => code,
+        }
+    }
+}

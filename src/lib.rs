@@ -1,0 +1,5 @@
+//! One of N identical replicas does the one-off work of a release; the others wait; then all serve.
+
+#[cfg(feature = "io")]
+pub mod exit;
+pub mod protocol;
