@@ -1,0 +1,234 @@
+//! What a machine is told once, at its birth. A configuration that could break a promise cannot be built.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::plan::Plan;
+
+/// Shortest and longest time between two beats of an in-progress marker.
+const BEAT_BOUNDS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// How often a follower looks when the guard alone elects; a look costs some twenty system calls.
+const GUARD_POLL: Duration = Duration::from_secs(1);
+
+/// How often a follower looks when nothing is announced in Redis.
+const LEASE_POLL: Duration = Duration::from_secs(5);
+
+/// Whether the volume's locks work between the replicas.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Trust {
+    /// The guard alone keeps two leaders from acting at once.
+    Trusted,
+    /// The guard may be held twice; the lease's deadline has to do.
+    NotTrusted,
+}
+
+/// Who decides which replica should try to lead.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Election {
+    /// No Redis: whoever gets the guard.
+    Guard,
+    /// Whoever has the lease in Redis.
+    Lease(LeaseTimes),
+}
+
+/// The times of a lease, checked against each other.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct LeaseTimes {
+    ttl: Duration,
+    heartbeat: Duration,
+    stop: Duration,
+    redis_wait: Duration,
+}
+
+/// What is done when a step has failed for good.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum OnFailure {
+    /// End, with the reason.
+    Exit,
+    /// Stay alive, not ready, until somebody clears the failure.
+    Hold,
+}
+
+/// What a replica of a superseded revision does when its own ready marker is still there.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum OnDowngrade {
+    /// Hand off, with a warning.
+    Warn,
+    /// End without handing off.
+    Refuse,
+}
+
+/// Why a configuration is refused.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ConfigError {
+    /// Without Redis only the guard elects, so it has to be trustworthy.
+    #[error("the volume's locks do not work between replicas, and without Redis nothing else elects a leader")]
+    GuardNotTrusted,
+    /// The lease is too short for its own renewals.
+    #[error("a lease of {} s is too short; the smallest that works with these times is {} s",
+        ttl.as_secs_f64(), smallest.as_secs_f64())]
+    LeaseTooShort {
+        /// The lease's time to live as configured.
+        ttl: Duration,
+        /// The smallest legal one, rounded up to 10 ms.
+        smallest: Duration,
+    },
+}
+
+impl LeaseTimes {
+    /// Time between asking and the local deadline that a lease of `ttl` leaves: 99 % of it less 2 ms, for clocks that
+    /// tick at different speeds.
+    fn usable(ttl: Duration) -> Duration {
+        (ttl * 99 / 100).saturating_sub(Duration::from_millis(2))
+    }
+
+    /// Longest time one request to Redis may take.
+    fn request_limit_of(ttl: Duration) -> Duration {
+        (ttl / 12).min(Duration::from_secs(2))
+    }
+
+    fn fits(ttl: Duration, heartbeat: Option<Duration>, stop: Duration, trust: Trust) -> bool {
+        let heartbeat = heartbeat.unwrap_or(ttl / 6);
+        let margin = if trust == Trust::Trusted { Duration::ZERO } else { stop };
+        Self::usable(ttl) >= heartbeat * 11 / 10 + Self::request_limit_of(ttl) * 5 + margin
+    }
+
+    /// Checks that a lease of `ttl`, renewed every `heartbeat` (unset: a sixth of it), leaves time for a renewal with
+    /// five requests that time out and, where the guard is not trusted, for stopping a step (`grace` and 1.5 s).
+    /// After `redis_wait` without Redis, without a beat and without a ready marker a replica gives up.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::LeaseTooShort`] with the smallest legal time to live.
+    pub fn new(
+        ttl: Duration,
+        heartbeat: Option<Duration>,
+        grace: Duration,
+        redis_wait: Duration,
+        trust: Trust,
+    ) -> Result<LeaseTimes, ConfigError> {
+        let stop = grace + Duration::from_millis(1500);
+        if !Self::fits(ttl, heartbeat, stop, trust) {
+            let candidates = (1..=1_000_000).map(|n| Duration::from_millis(n * 10));
+            let smallest = candidates.into_iter().find(|&ttl| Self::fits(ttl, heartbeat, stop, trust));
+            return Err(ConfigError::LeaseTooShort { ttl, smallest: smallest.unwrap_or(Duration::MAX) });
+        }
+        Ok(LeaseTimes { ttl, heartbeat: heartbeat.unwrap_or(ttl / 6), stop, redis_wait })
+    }
+
+    /// The lease's time to live.
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// Time between two renewals.
+    pub fn heartbeat(&self) -> Duration {
+        self.heartbeat
+    }
+
+    /// How long a granted lease may be relied on, counted from before the request was sent.
+    pub fn validity(&self) -> Duration {
+        Self::usable(self.ttl)
+    }
+
+    /// Longest time one request to Redis may take.
+    pub fn request_limit(&self) -> Duration {
+        Self::request_limit_of(self.ttl)
+    }
+
+    /// How long stopping a step may take, at the most: the grace and 1.5 s for the killing.
+    pub fn stop(&self) -> Duration {
+        self.stop
+    }
+
+    /// How long a replica goes on without Redis while nobody is seen at work.
+    pub fn redis_wait(&self) -> Duration {
+        self.redis_wait
+    }
+}
+
+/// What is a matter of taste, with the defaults of the settings.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Policy {
+    /// Whether this replica may lead at all (`IS_LEADER`).
+    pub may_lead: bool,
+    /// STEP_STALE_SECS: how long a marker may be silent.
+    pub stale_after: Duration,
+    /// The first back-off after a bad end; it doubles up to five minutes.
+    pub backoff: Duration,
+    /// How long a follower waits for the ready marker; `None`: for ever.
+    pub ready_timeout: Option<Duration>,
+    /// What is done when a step has failed for good.
+    pub on_failure: OnFailure,
+    /// What a superseded revision does that is ready.
+    pub on_downgrade: OnDowngrade,
+    /// Whether a superseded revision may lead again.
+    pub allow_rollback: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            may_lead: true,
+            stale_after: Duration::from_secs(120),
+            backoff: Duration::from_secs(10),
+            ready_timeout: None,
+            on_failure: OnFailure::Exit,
+            on_downgrade: OnDowngrade::Warn,
+            allow_rollback: false,
+        }
+    }
+}
+
+/// What a machine is told once.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Config {
+    plan: Arc<Plan>,
+    election: Election,
+    trust: Trust,
+    /// What is a matter of taste.
+    pub policy: Policy,
+}
+
+impl Config {
+    /// Puts a configuration together.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::GuardNotTrusted`] if only an untrustworthy guard would elect a replica that may lead.
+    pub fn new(plan: Arc<Plan>, election: Election, trust: Trust, policy: Policy) -> Result<Config, ConfigError> {
+        if policy.may_lead && election == Election::Guard && trust == Trust::NotTrusted {
+            return Err(ConfigError::GuardNotTrusted);
+        }
+        Ok(Config { plan, election, trust, policy })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Who elects.
+    pub fn election(&self) -> &Election {
+        &self.election
+    }
+
+    /// Whether the guard is trusted.
+    pub fn trust(&self) -> Trust {
+        self.trust
+    }
+
+    /// Time between two beats: a sixth of the time a marker may be silent, within 200 ms and 10 s.
+    pub fn beat_every(&self) -> Duration {
+        (self.policy.stale_after / 6).clamp(BEAT_BOUNDS.0, BEAT_BOUNDS.1)
+    }
+
+    /// Time between two looks of a follower to whom nothing is announced.
+    pub fn poll(&self) -> Duration {
+        match self.election {
+            Election::Guard => GUARD_POLL,
+            Election::Lease(_) => LEASE_POLL,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a machine knows of its lease: the key in Redis that says who *should try*.
+
+use std::time::Duration;
+
+use super::config::{LeaseTimes, Trust};
+use super::time::Timestamp;
+
+/// The lease as seen from here. Only the local deadline counts, computed from before the request was sent.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub(super) struct Lease {
+    /// Until when it may be relied on, while it is ours.
+    valid_until: Option<Timestamp>,
+    /// When to ask or renew next.
+    ask_at: Option<Timestamp>,
+    /// Whether a request was ever sent: then Redis may hold a key of ours, known or not.
+    asked: bool,
+    /// When it was given back last: an answer to anything sent before tells nothing.
+    released_at: Timestamp,
+    /// Since when Redis has not answered and nobody was seen at work.
+    unreachable_since: Option<Timestamp>,
+}
+
+/// What to ask Redis.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Ask {
+    /// For the lease.
+    Acquire,
+    /// To prolong it.
+    Renew,
+}
+
+impl Lease {
+    /// Whether it may be relied on now.
+    pub(super) fn is_held(&self, now: Timestamp) -> bool {
+        self.valid_until.is_some_and(|until| now < until)
+    }
+
+    /// Whether Redis may hold a key of ours.
+    pub(super) fn may_be_in_redis(&self) -> bool {
+        self.asked
+    }
+
+    /// Asks from `at` on.
+    pub(super) fn ask_from(&mut self, at: Timestamp) {
+        self.ask_at = Some(self.ask_at.map_or(at, |planned| planned.min(at)));
+    }
+
+    /// The question that is due, if any. The next one is due a heartbeat (or a request's limit) later, so that an
+    /// answer that never comes is not waited for.
+    pub(super) fn due(&mut self, now: Timestamp, times: &LeaseTimes) -> Option<Ask> {
+        if self.ask_at.is_none_or(|at| now < at) {
+            return None;
+        }
+        self.asked = true;
+        self.ask_at = Some(now + times.heartbeat());
+        Some(if self.is_held(now) { Ask::Renew } else { Ask::Acquire })
+    }
+
+    /// The next moment something is due: a question, or the end of the lease.
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        [self.ask_at, self.valid_until].into_iter().flatten().min()
+    }
+
+    /// Redis says it is ours since a request sent at `sent`. A late answer never shortens what a later one gave.
+    pub(super) fn handle_granted(&mut self, sent: Timestamp, times: &LeaseTimes) {
+        self.unreachable_since = None;
+        if sent < self.released_at {
+            return;
+        }
+        self.valid_until = self.valid_until.max(Some(sent + times.validity()));
+        self.ask_at = Some(sent + times.heartbeat());
+    }
+
+    /// Redis says it is another's for `left` more; ask again then, or at the next poll.
+    pub(super) fn handle_denied(&mut self, now: Timestamp, left: Duration, poll: Duration) {
+        self.unreachable_since = None;
+        self.valid_until = None;
+        self.ask_at = Some(now + left.min(poll));
+    }
+
+    /// Redis did not answer; ask again after a request's limit.
+    pub(super) fn handle_unreachable(&mut self, now: Timestamp, times: &LeaseTimes) {
+        self.unreachable_since.get_or_insert(now);
+        self.ask_at = Some(now + times.request_limit());
+    }
+
+    /// Somebody was seen at work: being without Redis is no reason to give up yet.
+    pub(super) fn handle_sign_of_life(&mut self, now: Timestamp) {
+        if self.unreachable_since.is_some() {
+            self.unreachable_since = Some(now);
+        }
+    }
+
+    /// Since when nothing was heard of Redis nor of anybody at work.
+    pub(super) fn unreachable_since(&self) -> Option<Timestamp> {
+        self.unreachable_since
+    }
+
+    /// Forgets a lease that has ended by the local clock. Returns whether it did just now.
+    pub(super) fn expire(&mut self, now: Timestamp) -> bool {
+        let ended = self.valid_until.is_some_and(|until| until <= now);
+        if ended {
+            self.valid_until = None;
+        }
+        ended
+    }
+
+    /// Given back, or not wanted any more.
+    pub(super) fn release(&mut self, now: Timestamp) {
+        *self = Lease { released_at: now, ..Lease::default() };
+    }
+
+    /// The moment by which the shims have to begin stopping their steps. `None` where the guard is trusted.
+    pub(super) fn stop_at(&self, times: &LeaseTimes, trust: Trust) -> Option<Timestamp> {
+        match trust {
+            Trust::Trusted => None,
+            Trust::NotTrusted => Some(self.valid_until.map_or(Timestamp::ZERO, |until| until - times.stop())),
+        }
+    }
+}

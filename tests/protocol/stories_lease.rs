@@ -1,0 +1,174 @@
+//! Stories of replicas that are elected by a lease in Redis, with and without a guard to be trusted.
+
+use std::time::Duration;
+
+use bellwether::protocol::{Config, ConfigError, Election, LeaseTimes, Outcome, Policy, Role, StepEnd, Trust};
+
+use crate::world::{Life, STALE, Script, World, usual_plan};
+
+const TTL: Duration = Duration::from_secs(12);
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+fn config(trust: Trust) -> Config {
+    let grace = Duration::from_millis(500);
+    let times = LeaseTimes::new(TTL, None, grace, secs(120), trust).unwrap();
+    let policy = Policy { stale_after: STALE, ..Policy::default() };
+    Config::new(usual_plan(), Election::Lease(times), trust, policy).unwrap()
+}
+
+fn start_three(trust: Trust) -> (World, [Life; 3]) {
+    let mut world = World::new(trust == Trust::Trusted);
+    world.scripts = Box::new(|_, _| Script { lasts: secs(30), end: StepEnd::Exit(0) });
+    let lives = [(); 3].map(|()| world.start("v1", &config(trust)));
+    world.run_until(secs(10), "steps run", |world| world.running().len() == 2);
+    world.run_for(secs(3));
+    (world, lives)
+}
+
+#[track_caller]
+fn all_hand_off(world: &mut World, lives: &[Life]) {
+    let lives = lives.to_vec();
+    world.run_until(secs(3600), "all hand off", |world| lives.iter().all(|&life| world.has_handed_off(life)));
+}
+
+#[track_caller]
+fn once_each(world: &World) {
+    for step in ["site@v1", "migrate@v1", "assets@v1"] {
+        assert_eq!((world.referee.begun(step), world.referee.completed(step)), (1, 1), "{step}");
+    }
+}
+
+#[test]
+fn the_lease_elects_one_and_all_hand_off() {
+    for trust in [Trust::Trusted, Trust::NotTrusted] {
+        let (mut world, lives) = start_three(trust);
+        assert_eq!(world.redis.holder(world.now), world.leader());
+        all_hand_off(&mut world, &lives);
+        once_each(&world);
+        world.run_for(secs(1));
+        assert_eq!(world.redis.holder(world.now), None, "released");
+    }
+}
+
+#[test]
+fn a_lost_lease_under_a_trusted_guard_lets_the_work_finish_and_starts_nothing_else() {
+    let (mut world, lives) = start_three(Trust::Trusted);
+    let leader = world.leader().unwrap();
+    world.redis.down = true;
+    world.run_for(secs(40));
+    assert_eq!(world.referee.completed("site@v1"), 1);
+    assert_eq!(world.referee.begun("migrate@v1"), 0, "nothing else is started without the lease");
+    assert_eq!(world.machine(leader).role(), &Role::Following);
+    world.redis.down = false;
+    all_hand_off(&mut world, &lives);
+    once_each(&world);
+}
+
+#[test]
+fn a_lease_that_comes_back_is_led_on_under_the_same_epoch() {
+    let (mut world, lives) = start_three(Trust::Trusted);
+    let leader = world.leader().unwrap();
+    let epoch = world.machine(leader).epoch();
+    world.redis.down = true;
+    world.run_for(secs(16));
+    world.redis.down = false;
+    world.run_for(secs(5));
+    assert_eq!(world.machine(leader).epoch(), epoch);
+    all_hand_off(&mut world, &lives);
+    once_each(&world);
+}
+
+#[test]
+fn redis_emptied_makes_nobody_act_twice() {
+    for trust in [Trust::Trusted, Trust::NotTrusted] {
+        let (mut world, lives) = start_three(trust);
+        world.redis.flush();
+        all_hand_off(&mut world, &lives);
+        assert_eq!(world.referee.completed("migrate@v1"), 1);
+    }
+}
+
+#[test]
+fn a_lost_lease_without_trust_stops_the_step_before_the_deadline() {
+    let (mut world, lives) = start_three(Trust::NotTrusted);
+    let leader = world.leader().unwrap();
+    let cut = world.now;
+    world.redis.down = true;
+    world.run_until(TTL, "the steps are stopped", |world| world.running().is_empty());
+    assert!(world.now.since(cut) < TTL);
+    world.run_for(secs(1));
+    assert_eq!(world.volume.recorded("site").map(|(attempts, _)| attempts), Some(0), "given back");
+    assert_eq!(world.machine(leader).role(), &Role::Following);
+    world.redis.down = false;
+    all_hand_off(&mut world, &lives);
+}
+
+#[test]
+fn a_frozen_leader_without_trust_is_stopped_by_its_shim() {
+    let (mut world, lives) = start_three(Trust::NotTrusted);
+    let leader = world.leader().unwrap();
+    world.freeze(leader);
+    world.run_until(TTL, "the shims stop the steps", |world| world.running().is_empty());
+    world.run_until(secs(60), "another leads", |world| world.leader().is_some_and(|life| life != leader));
+    world.thaw(leader);
+    all_hand_off(&mut world, &lives);
+}
+
+#[test]
+fn a_stopped_leader_is_followed_one_announcement_later() {
+    let (mut world, _) = start_three(Trust::Trusted);
+    let leader = world.leader().unwrap();
+    world.stop(leader);
+    world.run_until(secs(1), "the leader ends", |world| world.outcome(leader).is_some());
+    world.run_until(Duration::from_millis(50), "the next starts", |world| world.running().len() == 2);
+}
+
+#[test]
+fn a_replica_without_redis_gives_up_only_when_nobody_is_seen_at_work() {
+    let mut world = World::new(true);
+    world.redis.down = true;
+    let life = world.start("v1", &config(Trust::Trusted));
+    world.run_for(secs(119));
+    assert_eq!(world.outcome(life), None);
+    world.run_until(secs(5), "the end", |world| world.outcome(life) == Some(&Outcome::RedisUnavailable));
+
+    let (mut world, lives) = start_three(Trust::Trusted);
+    world.scripts = Box::new(|_, _| Script { lasts: secs(300), end: StepEnd::Exit(0) });
+    world.redis.down = true;
+    let late = world.start("v1", &config(Trust::Trusted));
+    world.run_for(secs(25));
+    world.redis.down = false;
+    world.run_for(secs(60));
+    world.redis.down = true;
+    world.run_for(secs(200));
+    assert_eq!(world.outcome(late), None, "markers beat");
+    world.redis.down = false;
+    all_hand_off(&mut world, &lives);
+}
+
+#[test]
+fn a_waiting_follower_asks_redis_at_most_once_a_poll() {
+    let (mut world, _) = start_three(Trust::Trusted);
+    world.scripts = Box::new(|_, _| Script { lasts: secs(3600), end: StepEnd::Exit(0) });
+    let before = world.redis.requests;
+    world.run_for(secs(20));
+    let leader = 20 / 2 + 1;
+    let followers = 2 * (20 / 5 + 1);
+    assert!(world.redis.requests - before <= leader + followers, "{}", world.redis.requests - before);
+}
+
+#[test]
+fn times_that_leave_no_room_are_refused_with_the_smallest_that_do() {
+    let ask = |ttl, trust| LeaseTimes::new(ttl, None, secs(5), secs(120), trust);
+    assert!(ask(secs(1), Trust::Trusted).is_ok());
+    let Err(ConfigError::LeaseTooShort { smallest, .. }) = ask(secs(10), Trust::NotTrusted) else {
+        panic!("10 s leave no room for a grace of 5 s");
+    };
+    assert!(ask(smallest, Trust::NotTrusted).is_ok());
+    assert!(ask(smallest.saturating_sub(Duration::from_millis(10)), Trust::NotTrusted).is_err());
+    let guard_alone = Config::new(usual_plan(), Election::Guard, Trust::NotTrusted, Policy::default());
+    assert_eq!(guard_alone, Err(ConfigError::GuardNotTrusted));
+}

@@ -1,0 +1,191 @@
+//! Every role by every event: where it leads, and what is asked for.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether::protocol::{
+    Action, Config, Doing, Election, Epoch, Event, Fault, LeaseTimes, Machine, OnFailure, Outcome, Plan, Policy, Role,
+    Standing, StepEnd, StepId, Timestamp, Trust, View,
+};
+
+use crate::world::step;
+
+const NOW: Timestamp = Timestamp::from_millis(5_000);
+const S: StepId = StepId(0);
+
+fn config() -> Config {
+    let plan = Arc::new(Plan::new(vec![step("site", &[])]).unwrap());
+    let wait = Duration::from_secs(120);
+    let times = LeaseTimes::new(Duration::from_secs(12), None, Duration::from_secs(1), wait, Trust::Trusted).unwrap();
+    let policy = Policy { on_failure: OnFailure::Hold, ..Policy::default() };
+    Config::new(plan, Election::Lease(times), Trust::Trusted, policy).unwrap()
+}
+
+fn after(events: impl IntoIterator<Item = Event>) -> Machine {
+    let mut machine = Machine::new(config());
+    for event in events {
+        let _ = machine.handle(NOW, event);
+    }
+    machine
+}
+
+fn newest() -> View {
+    View { standing: Standing::Newest, ..View::blank(1) }
+}
+
+fn ready() -> View {
+    View { ready: true, ..newest() }
+}
+
+fn failed() -> View {
+    View { failed: true, ..newest() }
+}
+
+fn done() -> View {
+    let mut view = newest();
+    view.steps[0].done = true;
+    view
+}
+
+/// The events that lead from the start to each state, in the order of a boot.
+fn states() -> Vec<(&'static str, Machine)> {
+    let granted = Event::LeaseGranted { sent: NOW };
+    let boot = [
+        (
+            "waiting for the lease",
+            vec![Event::Started, Event::Looked(newest()), Event::VolumePrepared, Event::NeedsMet],
+        ),
+        ("waiting for the guard", vec![granted]),
+        ("looking", vec![Event::GuardGranted]),
+        ("allotting", vec![Event::Looked(newest())]),
+        ("sweeping", vec![Event::EpochAllotted(Epoch(7))]),
+        ("claiming the step", vec![Event::Swept]),
+        ("counting", vec![Event::Claimed(S)]),
+        ("running", vec![Event::Counted(S)]),
+        ("committing", vec![Event::Ended(S, StepEnd::Exit(0))]),
+        ("writing ready", vec![Event::Committed(S)]),
+        ("ended", vec![Event::ReadyWritten]),
+    ];
+    let mut states = vec![("new", after([]))];
+    let mut so_far = Vec::new();
+    for (name, events) in boot {
+        so_far.extend(events);
+        states.push((name, after(so_far.clone())));
+    }
+    let running: Vec<Event> = so_far[..so_far.len() - 3].to_vec();
+    let with = |more: &[Event]| after(running.iter().chain(more).cloned());
+    states.push(("retracting", with(&[Event::Ended(S, StepEnd::Exit(1))])));
+    states.push(("backing off", with(&[Event::Ended(S, StepEnd::Exit(1)), Event::Retracted(S)])));
+    states.push(("stopping", with(&[Event::StopRequested])));
+    states.push(("holding", after([Event::Started, Event::Looked(failed())])));
+    states
+}
+
+fn events() -> Vec<(&'static str, Event)> {
+    let left = Duration::from_secs(3);
+    vec![
+        ("tick", Event::Tick),
+        ("stop", Event::StopRequested),
+        ("looked: nothing", Event::Looked(newest())),
+        ("looked: done", Event::Looked(done())),
+        ("looked: ready", Event::Looked(ready())),
+        ("looked: failed", Event::Looked(failed())),
+        ("prepared", Event::VolumePrepared),
+        ("needs met", Event::NeedsMet),
+        ("needs unmet", Event::NeedsUnmet),
+        ("guard granted", Event::GuardGranted),
+        ("guard lost", Event::GuardLost),
+        ("appended", Event::RevisionAppended),
+        ("allotted", Event::EpochAllotted(Epoch(8))),
+        ("swept", Event::Swept),
+        ("claimed", Event::Claimed(S)),
+        ("claim lost", Event::ClaimLost(S)),
+        ("counted", Event::Counted(S)),
+        ("ended 0", Event::Ended(S, StepEnd::Exit(0))),
+        ("ended 1", Event::Ended(S, StepEnd::Exit(1))),
+        ("stopped", Event::Ended(S, StepEnd::Stopped)),
+        ("beaten", Event::Beaten(S)),
+        ("committed", Event::Committed(S)),
+        ("commit lost", Event::CommitLost(S)),
+        ("retracted", Event::Retracted(S)),
+        ("retired", Event::Retired),
+        ("ready written", Event::ReadyWritten),
+        ("failed written", Event::FailedWritten),
+        ("look broken", Event::VolumeFailed(Doing::Look, Fault::Broken)),
+        ("claim full", Event::VolumeFailed(Doing::Claim(S), Fault::Full)),
+        ("commit broken", Event::VolumeFailed(Doing::Commit(S), Fault::Broken)),
+        ("granted", Event::LeaseGranted { sent: NOW }),
+        ("denied", Event::LeaseDenied { left }),
+        ("not mine", Event::LeaseNotMine),
+        ("unreachable", Event::LeaseUnreachable),
+        ("announced", Event::Announced),
+    ]
+}
+
+fn role(machine: &Machine) -> String {
+    match machine.role() {
+        Role::Ended(outcome) => format!("Ended({outcome:?})"),
+        role => format!("{role:?}"),
+    }
+}
+
+fn actions(machine: &mut Machine, event: Event) -> String {
+    let actions = machine.handle(NOW, event);
+    let names = actions.iter().filter(|action| !matches!(action, Action::Say(_) | Action::End(_)));
+    let names: Vec<String> = names.map(|action| format!("{action:?}")).collect();
+    let short = names.iter().map(|name| name.split([' ', '(']).next().unwrap_or_default());
+    short.collect::<Vec<_>>().join(" ")
+}
+
+/// The whole table: a line for each state and event that changes anything or asks for anything.
+fn table() -> String {
+    let mut table = String::new();
+    for (name, machine) in states() {
+        writeln!(table, "{name}: {}", role(&machine)).unwrap();
+        for (label, event) in events() {
+            let mut next = machine.clone();
+            let actions = actions(&mut next, event);
+            if role(&next) != role(&machine) || !actions.is_empty() {
+                let line = format!("    {label:16} → {:42} {actions}", role(&next));
+                writeln!(table, "{}", line.trim_end()).unwrap();
+            }
+        }
+    }
+    table
+}
+
+#[test]
+fn every_state_by_every_event() {
+    insta::assert_snapshot!(table());
+}
+
+#[test]
+fn every_role_is_in_the_table() {
+    let names: BTreeSet<String> =
+        states().iter().map(|(_, m)| format!("{:?}", m.role()).split('(').next().unwrap().to_owned()).collect();
+    let all = ["Claiming", "Ended", "Following", "Holding", "Leading", "Winding"].map(str::to_owned);
+    assert_eq!(names, BTreeSet::from(all));
+}
+
+#[test]
+fn a_tick_at_a_time_when_nothing_is_due_changes_nothing() {
+    for (name, machine) in states().into_iter().skip(1) {
+        let mut ticked = machine.clone();
+        assert!(ticked.handle(NOW, Event::Tick).is_empty(), "{name}");
+        assert_eq!(ticked, machine, "{name}");
+    }
+}
+
+#[test]
+fn what_has_ended_stays_ended() {
+    let mut machine = after([Event::Started, Event::Looked(ready())]);
+    assert_eq!(machine.role(), &Role::Ended(Outcome::HandOff));
+    let before = machine.clone();
+    for (_, event) in events() {
+        assert!(machine.handle(NOW, event).is_empty());
+    }
+    assert_eq!(machine, before);
+    assert_eq!(machine.next_deadline(), None);
+}

@@ -1,0 +1,260 @@
+//! A world of machines in virtual time: one volume, one Redis, replicas that crash, freeze and are restarted.
+//!
+//! It does what a driver does, with latencies, and watches over promises P1, P2, P4 and P9 while doing it: breaking one
+//! is a panic. Nothing here reads a clock.
+
+mod driver;
+mod redis;
+mod referee;
+mod volume;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether::protocol::{
+    Action, Config, Event, Machine, MarkerWord, Outcome, Plan, Revision, Step, StepEnd, StepId, StepName, Timestamp,
+};
+
+pub(crate) use referee::Referee;
+pub(crate) use volume::FakeVolume;
+
+pub(crate) const STALE: Duration = Duration::from_secs(12);
+
+/// One life of one replica; a restart gives a new one.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Life(pub usize);
+
+/// What is due at some moment.
+#[derive(Clone, Debug)]
+enum Due {
+    Deliver(Life, Event),
+    /// An operation of this replica on the volume, by its stage: some take effect in two.
+    Volume(Life, Action, u8),
+    Redis(Life, Action, Timestamp),
+    RunEnds(u64, StepEnd),
+    ShimDeadline(u64),
+}
+
+/// What a run of a step does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Script {
+    pub(crate) lasts: Duration,
+    pub(crate) end: StepEnd,
+}
+
+/// Says by a step's name and the number of earlier runs what a run does.
+type Scripts = Box<dyn Fn(&str, usize) -> Script>;
+
+struct Replica {
+    machine: Machine,
+    rev: Revision,
+    alive: bool,
+    frozen: bool,
+    /// What arrived while it was frozen.
+    inbox: VecDeque<Due>,
+    /// Its volume operations are done one after another.
+    volume_free_at: Timestamp,
+    waits_for_guard: bool,
+    outcome: Option<Outcome>,
+}
+
+struct Run {
+    id: u64,
+    life: Life,
+    step: StepId,
+    deadline: Option<Timestamp>,
+    stopping: bool,
+    orphaned: bool,
+}
+
+/// The world.
+pub(crate) struct World {
+    pub(crate) now: Timestamp,
+    pub(crate) volume: FakeVolume,
+    pub(crate) redis: redis::FakeRedis,
+    pub(crate) referee: Referee,
+    /// What the runs of each step do, by name and by how many were started before.
+    pub(crate) scripts: Scripts,
+    /// How long a tree takes to be gone after it was told to stop.
+    pub(crate) stopping_takes: Duration,
+    replicas: Vec<Replica>,
+    runs: Vec<Run>,
+    due: BTreeMap<(Timestamp, u64), Due>,
+    sequence: u64,
+    trusted: bool,
+}
+
+/// A step of a plan, after the named ones.
+pub(crate) fn step(name: &str, after: &[usize]) -> Step {
+    Step {
+        name: StepName::parse(name).unwrap(),
+        in_progress: MarkerWord::parse(name).unwrap(),
+        done: MarkerWord::parse(&format!("{name}_done")).unwrap(),
+        after: after.iter().copied().map(StepId).collect(),
+        timeout: None,
+        max_attempts: 3,
+    }
+}
+
+/// `site`, then `migrate`; `assets` beside both.
+pub(crate) fn usual_plan() -> Arc<Plan> {
+    Arc::new(Plan::new(vec![step("site", &[]), step("migrate", &[0]), step("assets", &[])]).unwrap())
+}
+
+impl World {
+    pub(crate) fn new(trusted: bool) -> World {
+        let seconds_4 = Script { lasts: Duration::from_secs(4), end: StepEnd::Exit(0) };
+        World {
+            now: Timestamp::from_millis(1_000_000),
+            volume: FakeVolume::default(),
+            redis: redis::FakeRedis::default(),
+            referee: Referee::default(),
+            scripts: Box::new(move |_, _| seconds_4),
+            stopping_takes: Duration::from_millis(50),
+            replicas: Vec::new(),
+            runs: Vec::new(),
+            due: BTreeMap::new(),
+            sequence: 0,
+            trusted,
+        }
+    }
+
+    /// Starts a replica.
+    pub(crate) fn start(&mut self, rev: &str, config: &Config) -> Life {
+        let life = Life(self.replicas.len());
+        self.replicas.push(Replica {
+            machine: Machine::new(config.clone()),
+            rev: Revision::parse(rev).unwrap(),
+            alive: true,
+            frozen: false,
+            inbox: VecDeque::new(),
+            volume_free_at: self.now,
+            waits_for_guard: false,
+            outcome: None,
+        });
+        self.deliver_in(Duration::ZERO, life, Event::Started);
+        life
+    }
+
+    /// Goes on until `done`, at most `limit`. Panics when the time is up: what was awaited did not happen.
+    #[track_caller]
+    pub(crate) fn run_until(&mut self, limit: Duration, what: &str, done: impl Fn(&World) -> bool) {
+        let end = self.now + limit;
+        while !done(self) {
+            assert!(self.step_until(end), "within {limit:?} not seen: {what}\n{}", self.referee.story());
+        }
+    }
+
+    /// Goes on for exactly this long.
+    pub(crate) fn run_for(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.step_until(end) {}
+        self.now = end;
+    }
+
+    /// Does the next thing that is due not after `end`.
+    fn step_until(&mut self, end: Timestamp) -> bool {
+        let queued = self.due.first_key_value().map(|(&(at, _), _)| at);
+        let tick = self.living().filter_map(|life| {
+            let replica = &self.replicas[life.0];
+            Some((replica.machine.next_deadline().filter(|_| !replica.frozen)?, life))
+        });
+        match (queued, tick.min_by_key(|&(at, life)| (at, life))) {
+            (Some(at), tick) if at <= end && tick.is_none_or(|(tick, _)| at <= tick) => {
+                self.now = self.now.max(at);
+                let (_, due) = self.due.pop_first().unwrap();
+                self.handle_due(due);
+            }
+            (_, Some((at, life))) if at <= end => {
+                self.now = self.now.max(at);
+                self.handle_event(life, Event::Tick);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn schedule(&mut self, at: Timestamp, due: Due) {
+        self.sequence += 1;
+        self.due.insert((at, self.sequence), due);
+    }
+
+    fn deliver_in(&mut self, after: Duration, life: Life, event: Event) {
+        self.schedule(self.now + after, Due::Deliver(life, event));
+    }
+
+    fn living(&self) -> impl Iterator<Item = Life> {
+        let alive = self.replicas.iter().enumerate().filter(|(_, replica)| replica.alive);
+        alive.map(|(index, _)| Life(index))
+    }
+
+    pub(crate) fn machine(&self, life: Life) -> &Machine {
+        &self.replicas[life.0].machine
+    }
+
+    pub(crate) fn outcome(&self, life: Life) -> Option<&Outcome> {
+        self.replicas[life.0].outcome.as_ref()
+    }
+
+    pub(crate) fn has_handed_off(&self, life: Life) -> bool {
+        self.outcome(life) == Some(&Outcome::HandOff)
+    }
+
+    /// The steps that run now, by name.
+    pub(crate) fn running(&self) -> Vec<String> {
+        self.runs.iter().map(|run| self.step_name(run.life, run.step)).collect()
+    }
+
+    /// Who leads now, if anybody runs a step.
+    pub(crate) fn leader(&self) -> Option<Life> {
+        self.runs.first().map(|run| run.life)
+    }
+
+    fn step_name(&self, life: Life, step: StepId) -> String {
+        self.replicas[life.0].machine.config().plan().step(step).name.to_string()
+    }
+
+    /// Whether any step of a revision is marked as in progress.
+    pub(crate) fn has_any_marker(&self, rev: &str) -> bool {
+        ["site", "migrate", "assets"].iter().any(|step| self.volume.has_marker(step, rev))
+    }
+
+    /// SIGTERM.
+    pub(crate) fn stop(&mut self, life: Life) {
+        self.deliver_in(Duration::ZERO, life, Event::StopRequested);
+    }
+
+    /// SIGKILL: the process is gone; its shims notice, stop their trees, and only then let go of the guard.
+    pub(crate) fn kill(&mut self, life: Life) {
+        self.referee.note(self.now, life, "killed");
+        self.replicas[life.0].alive = false;
+        self.replicas[life.0].waits_for_guard = false;
+        self.volume.guard.retain(|holder| *holder != volume::Holder::Leader(life));
+        let stopped = self.now + self.stopping_takes;
+        let mut ends = Vec::new();
+        for run in self.runs.iter_mut().filter(|run| run.life == life) {
+            run.orphaned = true;
+            ends.push(run.id);
+        }
+        for id in ends {
+            self.schedule(stopped, Due::RunEnds(id, StepEnd::Stopped));
+        }
+        self.grant_guard();
+    }
+
+    /// SIGSTOP.
+    pub(crate) fn freeze(&mut self, life: Life) {
+        self.referee.note(self.now, life, "frozen");
+        self.replicas[life.0].frozen = true;
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&mut self, life: Life) {
+        self.referee.note(self.now, life, "thawed");
+        self.replicas[life.0].frozen = false;
+        while let Some(due) = self.replicas[life.0].inbox.pop_front() {
+            self.schedule(self.now, due);
+        }
+    }
+}

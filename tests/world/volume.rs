@@ -1,0 +1,227 @@
+//! A directory in memory, with the same atomic operations as the real one.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bellwether::protocol::{
+    Closing, ClosingEnd, Epoch, Foreign, LastEnd, Occupant, Plan, RecordView, Revision, Stamp, Standing, StepEnd,
+    StepView, Timestamp, View,
+};
+
+use super::Life;
+
+/// Who keeps the guard's lock: the open file is shared with the shims.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Holder {
+    Leader(Life),
+    Shim(u64),
+}
+
+/// A step of a revision, by name.
+type Key = (String, Revision);
+
+#[derive(Clone, Debug)]
+struct Marker {
+    inode: u64,
+    beaten: Timestamp,
+    writer: Life,
+}
+
+#[derive(Clone, Debug)]
+struct Record {
+    rev: Revision,
+    attempts: u32,
+    not_before: Timestamp,
+    deferred: Duration,
+    end: LastEnd,
+}
+
+#[derive(Default)]
+pub(crate) struct FakeVolume {
+    pub(crate) guard: BTreeSet<Holder>,
+    pub(crate) waiting: VecDeque<Life>,
+    pub(crate) revisions: Vec<Revision>,
+    pub(crate) ready: BTreeSet<Revision>,
+    pub(crate) failed: BTreeSet<Revision>,
+    /// Refuses whatever needs room: new files, not beats.
+    pub(crate) full: bool,
+    epoch: Epoch,
+    claims: BTreeMap<Key, BTreeSet<Epoch>>,
+    markers: BTreeMap<Key, Marker>,
+    done: BTreeSet<Key>,
+    records: BTreeMap<String, Record>,
+    inodes: u64,
+}
+
+impl FakeVolume {
+    pub(crate) fn look(&self, now: Timestamp, plan: &Plan, rev: &Revision) -> View {
+        let standing = match self.revisions.last() {
+            Some(last) if last == rev => Standing::Newest,
+            Some(last) if self.revisions.contains(rev) => Standing::Older { newest: last.clone() },
+            _ => Standing::New,
+        };
+        let steps = plan.iter().map(|(_, step)| {
+            let key = (step.name.to_string(), rev.clone());
+            let done = self.done.contains(&key);
+            StepView { done, occupant: self.occupant(now, &key), record: self.record(now, &key) }
+        });
+        let keys: BTreeSet<&Key> = self.claims.keys().chain(self.markers.keys()).collect();
+        let own = |key: &Key| key.1 == *rev && plan.find(&key.0).is_some();
+        let foreign = keys.into_iter().filter(|key| !own(key)).filter_map(|key| {
+            let occupant = self.occupant(now, key)?;
+            Some(Foreign { step: key.0.clone(), rev: key.1.clone(), occupant })
+        });
+        View {
+            ready: self.ready.contains(rev),
+            failed: self.failed.contains(rev),
+            standing,
+            steps: steps.collect(),
+            foreign: foreign.collect(),
+            epoch: self.epoch,
+        }
+    }
+
+    fn occupant(&self, now: Timestamp, key: &Key) -> Option<Occupant> {
+        if self.done.contains(key) {
+            return None;
+        }
+        let claims: Vec<Epoch> = self.claims.get(key).into_iter().flatten().copied().collect();
+        let marker = self.markers.get(key);
+        if claims.is_empty() && marker.is_none() {
+            return None;
+        }
+        let stamp = marker.map(|m| Stamp { inode: m.inode, mtime: i128::from(m.beaten.as_nanos()) });
+        Some(Occupant { claims, stamp, age: marker.map(|m| now.since(m.beaten)), beat_every: None })
+    }
+
+    fn record(&self, now: Timestamp, (step, rev): &Key) -> RecordView {
+        let Some(record) = self.records.get(step) else { return RecordView::BLANK };
+        if record.rev != *rev {
+            return RecordView { last_end: record.end, ..RecordView::BLANK };
+        }
+        RecordView {
+            attempts: record.attempts,
+            wait: record.not_before.since(now),
+            deferred: record.deferred,
+            last_end: record.end,
+        }
+    }
+
+    pub(crate) fn append_revision(&mut self, rev: &Revision) {
+        if self.revisions.last() != Some(rev) {
+            self.revisions.push(rev.clone());
+        }
+    }
+
+    pub(crate) fn allot_epoch(&mut self, above: Epoch) -> Epoch {
+        self.epoch = Epoch(self.epoch.max(above).0 + 1);
+        self.epoch
+    }
+
+    /// The atomic part of a claim.
+    pub(crate) fn claim(&mut self, step: &str, rev: &Revision, epoch: Epoch, from: &[Epoch]) -> bool {
+        let claims = self.claims.entry((step.to_owned(), rev.clone())).or_default();
+        let all_there = from.iter().all(|old| claims.remove(old));
+        claims.insert(epoch);
+        let won = all_there && claims.len() == 1;
+        if !won {
+            claims.remove(&epoch);
+        }
+        won
+    }
+
+    /// The visible part of a claim.
+    pub(crate) fn mark(&mut self, now: Timestamp, step: &str, rev: &Revision, writer: Life) {
+        self.inodes += 1;
+        self.markers.insert((step.to_owned(), rev.clone()), Marker { inode: self.inodes, beaten: now, writer });
+    }
+
+    pub(crate) fn count(&mut self, step: &str, rev: &Revision, attempts: u32, deferred: Duration) {
+        let record = Record { rev: rev.clone(), attempts, not_before: Timestamp::ZERO, deferred, end: LastEnd::Open };
+        self.records.insert(step.to_owned(), record);
+    }
+
+    /// A beat reaches only the marker its writer made; one that a person removed is written again.
+    pub(crate) fn beat(&mut self, now: Timestamp, step: &str, rev: &Revision, writer: Life) {
+        match self.markers.get_mut(&(step.to_owned(), rev.clone())) {
+            Some(marker) if marker.writer == writer => marker.beaten = now,
+            Some(_) => {}
+            None => self.mark(now, step, rev, writer),
+        }
+    }
+
+    pub(crate) fn commit(&mut self, step: &str, rev: &Revision, epoch: Epoch) -> bool {
+        let key = (step.to_owned(), rev.clone());
+        let own = self.claims.get_mut(&key).is_some_and(|claims| claims.remove(&epoch));
+        if own {
+            self.claims.remove(&key);
+            self.markers.remove(&key);
+            self.records.remove(step);
+            self.done.insert(key);
+        }
+        own
+    }
+
+    pub(crate) fn retract(
+        &mut self,
+        now: Timestamp,
+        step: &str,
+        rev: &Revision,
+        (epoch, writer): (Epoch, Life),
+        how: &Closing,
+    ) {
+        if let Some(end) = how.end {
+            let end = match end {
+                ClosingEnd::Own(StepEnd::Stopped) => LastEnd::Stopped,
+                ClosingEnd::Own(StepEnd::NOT_YET) => LastEnd::NotYet,
+                ClosingEnd::Own(_) | ClosingEnd::TimedOut => LastEnd::Bad,
+            };
+            let (attempts, not_before, deferred) = (how.attempts, now + how.wait, how.deferred);
+            let record = Record { rev: rev.clone(), attempts, not_before, deferred, end };
+            self.records.insert(step.to_owned(), record);
+        }
+        let key = (step.to_owned(), rev.clone());
+        if self.markers.get(&key).is_some_and(|marker| marker.writer == writer) {
+            self.markers.remove(&key);
+        }
+        if let Some(claims) = self.claims.get_mut(&key) {
+            claims.remove(&epoch);
+        }
+        self.claims.retain(|_, claims| !claims.is_empty());
+    }
+
+    pub(crate) fn retire(&mut self, step: &str, rev: &Revision) {
+        self.claims.remove(&(step.to_owned(), rev.clone()));
+        self.markers.remove(&(step.to_owned(), rev.clone()));
+    }
+
+    pub(crate) fn is_done(&self, step: &str, rev: &str) -> bool {
+        self.done.contains(&(step.to_owned(), Revision::parse(rev).unwrap()))
+    }
+
+    pub(crate) fn has_marker(&self, step: &str, rev: &str) -> bool {
+        self.markers.contains_key(&(step.to_owned(), Revision::parse(rev).unwrap()))
+    }
+
+    /// Removes an in-progress marker, as a person might.
+    pub(crate) fn remove_marker(&mut self, step: &str, rev: &str) {
+        self.markers.remove(&(step.to_owned(), Revision::parse(rev).unwrap()));
+    }
+
+    /// Attempts and last end in a step's record.
+    pub(crate) fn recorded(&self, step: &str) -> Option<(u32, LastEnd)> {
+        self.records.get(step).map(|record| (record.attempts, record.end))
+    }
+
+    /// What `retry` does: a person clears a failure.
+    pub(crate) fn retry(&mut self, rev: &str) {
+        self.failed.remove(&Revision::parse(rev).unwrap());
+        self.records.clear();
+    }
+
+    /// Every step of the plan is done.
+    pub(crate) fn is_all_done(&self, plan: &Plan, rev: &Revision) -> bool {
+        let mut ids = plan.ids();
+        ids.all(|id| self.done.contains(&(plan.step(id).name.to_string(), rev.clone())))
+    }
+}
