@@ -4,6 +4,7 @@
 pub mod cli;
 mod env;
 mod flags;
+mod mask;
 mod problem;
 mod secret;
 mod spelling;
@@ -12,6 +13,8 @@ mod table;
 
 pub use env::{Env, Overlay};
 pub use flags::{CommandLine, Scan, scan};
+pub use mask::Mask;
+pub(crate) use mask::percent_decoded;
 pub use problem::{Notice, Problem};
 pub use subcommands::Subcommand;
 pub use table::{Fallback, SETTINGS, STEP_VARIABLES, Setting};
