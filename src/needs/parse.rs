@@ -118,7 +118,7 @@ fn redis(rest: &str) -> Result<Target, NeedError> {
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let database = match path {
         "" | "/" => 0,
-        path => number(&path[1..]).ok_or(NeedError::Path)?,
+        path => number(&path[1..]).filter(|&database| database < 10_000).ok_or(NeedError::Path)?,
     };
     Ok(Target::Redis { address: address(authority, Some(6379))?, user, password, database })
 }

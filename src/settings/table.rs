@@ -123,6 +123,12 @@ pub static SETTINGS: &[Setting] = &[
     setting(n::LOG_FORMAT, "log-format", "text|json", Value("text"), "how log lines are written to stderr"),
 ];
 
+/// The setting of that variable, which must be one of [`names`].
+pub(super) fn find(variable: &str) -> &'static Setting {
+    let setting = SETTINGS.iter().find(|setting| setting.variable == variable);
+    setting.expect("every name has a line in the table")
+}
+
 /// Variables that every step sees. We set them ourselves, so they are no misspelt settings.
 pub const STEP_VARIABLES: &[&str] = &[
     "BELLWETHER_REV",
