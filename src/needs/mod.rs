@@ -67,3 +67,6 @@ impl fmt::Debug for Need {
         write!(f, "Need({})", self.shown)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,9 +56,10 @@ impl Need {
 
 fn shown(text: &str, target: &Target) -> String {
     let Target::Redis { password: Some(_), .. } = target else { return text.to_owned() };
-    let (user_info, rest) = text.rsplit_once('@').unwrap_or(("", text));
-    let user = user_info.rsplit_once(':').map_or(user_info, |(user, _)| user);
-    format!("{user}:***@{rest}")
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let (user_info, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let (user, _password) = user_info.split_once(':').unwrap_or((user_info, ""));
+    format!("{scheme}://{user}:***@{rest}")
 }
 
 fn address(text: &str, default_port: Option<u16>) -> Result<Address, NeedError> {

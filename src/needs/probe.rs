@@ -176,7 +176,8 @@ fn of_redis(error: &redis::RedisError) -> Failure {
     let code = error.code().unwrap_or_default();
     let text = error.to_string();
     let says = |word: &str| code == word || text.contains(word);
-    if says("NOAUTH") {
+    // The client drops the code when it is SELECT that was refused.
+    if says("NOAUTH") || says("Authentication required") {
         return Failure::new(FailureClass::Password, "Redis asks for a password (NOAUTH); put it into the need's URL");
     }
     if says("WRONGPASS") || error.kind() == redis::ErrorKind::AuthenticationFailed {

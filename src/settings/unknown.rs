@@ -70,6 +70,15 @@ mod tests {
         ];
         let env: Env = names.iter().map(|&name| (name, "hunter2")).collect();
         let told: Vec<String> = notices(&env).iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r"
+        BELLWETHER_FROBNICATE: unknown setting
+        BELLWETHER_PLAN_FILE: unknown setting; did you mean BELLWETHER_PLAN?
+        BELLWETHER_STEP_STALE_SECS: unknown setting; did you mean STEP_STALE_SECS?
+        BELLWETHER_VOLUM: unknown setting; did you mean BELLWETHER_VOLUME?
+        BELWETHER_VOLUME: unknown setting; did you mean BELLWETHER_VOLUME?
+        IS_LEADR: unknown setting; did you mean IS_LEADER?
+        STEP_STALE_SEC: unknown setting; did you mean STEP_STALE_SECS?
+        STEP_TIMOUT_SECS: unknown setting; did you mean STEP_TIMEOUT_SECS?
+        ");
     }
 }

@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_first_mistake_is_told() {
-        insta::assert_snapshot!(warm(&[], &[("IMAGE_REV", "../x")]).unwrap_err(), @"");
-        insta::assert_snapshot!(warm(&[("IMAGE_REV", "v1")], &[("SITES_DIR", "sites")]).unwrap_err(), @"");
+        insta::assert_snapshot!(warm(&[], &[("IMAGE_REV", "../x")]).unwrap_err(), @"IMAGE_REV: holds '.' at position 1; allowed are letters, digits and, after the first, '.', '_' and '-'");
+        insta::assert_snapshot!(warm(&[("IMAGE_REV", "v1")], &[("SITES_DIR", "sites")]).unwrap_err(), @r#"SITES_DIR: "sites" is no absolute path; begin it with '/'"#);
     }
 }
