@@ -29,7 +29,7 @@ enum Target {
         address: Address,
         path: String,
     },
-    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "refused by the parser without the feature"))]
+    /// Never made without the feature `redis`: the parser refuses it.
     Redis {
         address: Address,
         user: Option<String>,

@@ -63,20 +63,17 @@ fn shown(text: &str, target: &Target) -> String {
 }
 
 fn address(text: &str, default_port: Option<u16>) -> Result<Address, NeedError> {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(bracketed) => {
-            let (host, port) = bracketed.split_once(']').ok_or(NeedError::Host)?;
-            host.parse::<Ipv6Addr>().map_err(|_| NeedError::Host)?;
-            (host, port)
+    let (host, port) = if let Some(bracketed) = text.strip_prefix('[') {
+        let (host, port) = bracketed.split_once(']').ok_or(NeedError::Host)?;
+        host.parse::<Ipv6Addr>().map_err(|_| NeedError::Host)?;
+        (host, port)
+    } else {
+        let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if host.is_empty() || !host.bytes().all(allowed) {
+            return Err(NeedError::Host);
         }
-        None => {
-            let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
-            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-            if host.is_empty() || !host.bytes().all(allowed) {
-                return Err(NeedError::Host);
-            }
-            (host, port)
-        }
+        (host, port)
     };
     let port = match port {
         "" => default_port.ok_or(NeedError::Port)?,

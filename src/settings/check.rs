@@ -70,7 +70,12 @@ impl Settings {
                 check.notices.extend(unknown::notices(env));
                 Ok((settings, check.notices))
             }
-            _ => Err(check.problems),
+            _ => {
+                // A secret in the wrong variable would be shown as that variable's culprit.
+                check.mask.add_env(env);
+                let Check { problems, mask, .. } = check;
+                Err(problems.into_iter().map(|problem| problem.masked(&mask)).collect())
+            }
         }
     }
 }
@@ -142,7 +147,9 @@ impl Check<'_> {
         match pick(setting, self.overlay, |name| self.env.lookup(name).map(OsStr::to_owned)) {
             Ok(picked) => picked,
             Err(problem) => {
-                self.problems.push(problem);
+                if !self.problems.contains(&problem) {
+                    self.problems.push(problem);
+                }
                 None
             }
         }

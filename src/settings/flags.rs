@@ -139,7 +139,7 @@ impl<I: Iterator<Item = OsString>> Scanner<I> {
             Some(subcommand) if subcommand.entry().takes_command => self.command = rest,
             Some(subcommand) if !rest.is_empty() => self.complain(subcommand.name(), "takes no command after `--`"),
             None if !rest.is_empty() => {
-                self.complain("--", "stands before the subcommand; write bellwether run -- COMMAND")
+                self.complain("--", "stands before the subcommand; write bellwether run -- COMMAND");
             }
             _ => {}
         }

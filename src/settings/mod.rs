@@ -30,5 +30,5 @@ pub use parse::{LogFormat, LogLevel, OnDowngrade, OnFailure, VolumeLocks};
 pub use plan_file::{LoadedPlan, PLAN_SCHEMA, StepCommand, StepDefaults};
 pub use problem::{Notice, Problem};
 pub use subcommands::Subcommand;
-pub use table::{Fallback, SETTINGS, STEP_VARIABLES, Setting};
+pub use table::{Fallback, SETTINGS, STEP_VARIABLES, Setting, markdown};
 pub use warm::Warm;

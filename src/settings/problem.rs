@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::mask::Mask;
+
 /// One mistake in the settings, the command line or the plan file.
 ///
 /// Displayed as `<culprit>: <what is wrong>; <what to do>`. Never holds a secret.
@@ -20,6 +22,12 @@ impl Problem {
     /// What is to be repaired: a variable, a flag, or a place in a file.
     pub fn culprit(&self) -> &str {
         &self.culprit
+    }
+
+    /// The same problem without the secrets that `mask` knows.
+    pub(super) fn masked(mut self, mask: &Mask) -> Problem {
+        self.text = mask.mask(&self.text).into_owned();
+        self
     }
 
     /// All problems as one text for people, one line each, ending without a newline.

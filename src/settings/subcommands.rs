@@ -29,6 +29,7 @@ pub(super) struct Switch {
     /// What `--help` calls its value, if it takes one.
     pub(super) value: Option<&'static str>,
     pub(super) required: bool,
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "read by `--help` alone"))]
     pub(super) help: &'static str,
 }
 
@@ -37,6 +38,7 @@ pub(super) struct Switch {
 pub(super) struct Entry {
     pub(super) subcommand: Subcommand,
     pub(super) name: &'static str,
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "read by `--help` alone"))]
     pub(super) about: &'static str,
     pub(super) switches: &'static [Switch],
     /// Whether a command follows after `--`.

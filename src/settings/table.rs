@@ -123,6 +123,26 @@ pub static SETTINGS: &[Setting] = &[
     setting(n::LOG_FORMAT, "log-format", "text|json", Value("text"), "how log lines are written to stderr"),
 ];
 
+/// The table as the README shows it, in Markdown.
+pub fn markdown() -> String {
+    let line = |setting: &Setting| {
+        let mut names = format!("`{}`", setting.variable);
+        for alias in setting.aliases {
+            names = format!("{names} (`{alias}`)");
+        }
+        let flag = setting.flag.map_or_else(String::new, |flag| format!("`--{flag}`"));
+        let default = match setting.default {
+            Required => "required".to_owned(),
+            Unset => String::new(),
+            Value(value) => format!("`{value}`"),
+        };
+        format!("| {names} | {flag} | {default} | {} |", setting.help)
+    };
+    let head = ["| variable | flag | default | meaning |", "|---|---|---|---|"].map(str::to_owned);
+    let lines: Vec<String> = head.into_iter().chain(SETTINGS.iter().map(line)).collect();
+    lines.join("\n") + "\n"
+}
+
 /// The setting of that variable, which must be one of [`names`].
 pub(super) fn find(variable: &str) -> &'static Setting {
     let setting = SETTINGS.iter().find(|setting| setting.variable == variable);
@@ -185,6 +205,13 @@ mod tests {
             assert_eq!(setting.flag, Some(derived.as_str()).filter(|_| !setting.secret), "{}", setting.variable);
             assert!(setting.help.chars().next().is_some_and(char::is_lowercase) || setting.help.starts_with('1'));
         }
+    }
+
+    #[test]
+    fn the_readme_shows_every_setting() {
+        let text = markdown();
+        assert_eq!(text.lines().count(), SETTINGS.len() + 2);
+        insta::assert_snapshot!(text.lines().nth(4).unwrap(), @"| `BELLWETHER_VOLUME` (`SITES_DIR`) | `--volume` | required | the directory that all replicas share |");
     }
 
     #[test]

@@ -27,7 +27,9 @@ impl Fnv {
     fn texts<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) {
         let texts: Vec<&str> = texts.into_iter().collect();
         self.count(texts.len());
-        texts.into_iter().for_each(|text| self.text(text));
+        for text in texts {
+            self.text(text);
+        }
     }
 }
 

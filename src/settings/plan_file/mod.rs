@@ -23,6 +23,9 @@ use crate::protocol::{Plan, PlanError, Step, StepId};
 /// another are found by [`LoadedPlan::parse`] only.
 pub const PLAN_SCHEMA: &str = include_str!("../plan.schema.json");
 
+/// More steps than any plan has; keeps the checks of all pairs short.
+const MOST_STEPS: usize = 1000;
+
 const KEYS: &[&str] = &["name", "needs", "steps", "$schema"];
 
 /// What a step runs, and how. `Debug` does not show values of `env`, because they may be secret.
@@ -132,6 +135,11 @@ fn read_steps<'a>(source: &mut Source<'a>, value: Value<'a>) -> Vec<Draft<'a>> {
     if elements.is_empty() {
         source.complain(value.get(), PlanError::Empty.to_string());
     }
+    if elements.len() > MOST_STEPS {
+        let text = format!("a plan may have {MOST_STEPS} steps, not {}; let one step do more", elements.len());
+        source.complain(value.get(), text);
+        return Vec::new();
+    }
     elements.into_iter().filter_map(|element| Draft::read(source, element)).collect()
 }
 
@@ -170,7 +178,7 @@ fn assemble(
             in_progress: draft.in_progress.clone()?,
             done: draft.done.clone()?,
             after,
-            timeout: draft.timeout.unwrap_or(defaults.timeout),
+            timeout: draft.timeout.or(defaults.timeout).filter(|timeout| !timeout.is_zero()),
             max_attempts: draft.max_attempts.unwrap_or(defaults.max_attempts),
         });
     }

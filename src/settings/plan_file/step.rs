@@ -24,7 +24,8 @@ pub(super) struct Draft<'a> {
     pub(super) in_progress: Option<MarkerWord>,
     pub(super) done: Option<MarkerWord>,
     pub(super) after: Vec<(String, &'a str)>,
-    pub(super) timeout: Option<Option<Duration>>,
+    /// Zero: for ever.
+    pub(super) timeout: Option<Duration>,
     pub(super) max_attempts: Option<u32>,
     pub(super) command: StepCommand,
     /// Where the step begins, and where its keys have their values.
@@ -161,10 +162,10 @@ fn environment<'a>(source: &mut Source<'a>, value: Value<'a>) -> BTreeMap<String
     variables
 }
 
-fn timeout<'a>(source: &mut Source<'a>, value: Value<'a>) -> Option<Option<Duration>> {
+fn timeout<'a>(source: &mut Source<'a>, value: Value<'a>) -> Option<Duration> {
     let secs = source.number("\"timeout_secs\"", value)?;
     match Duration::try_from_secs_f64(secs) {
-        Ok(span) if secs <= LONGEST_SECS => Some(Some(span).filter(|span| !span.is_zero())),
+        Ok(span) if secs <= LONGEST_SECS => Some(span),
         _ => {
             let text = format!("\"timeout_secs\" must lie between 0 (for ever) and {LONGEST_SECS}");
             source.complain(value.get(), text);
