@@ -71,7 +71,7 @@ impl Settings {
                 Ok((settings, check.notices))
             }
             _ => {
-                // A secret in the wrong variable would be shown as that variable's culprit.
+                // A secret that ended up in the wrong variable would be shown as that variable's value.
                 check.mask.add_env(env);
                 let Check { problems, mask, .. } = check;
                 Err(problems.into_iter().map(|problem| problem.masked(&mask)).collect())
