@@ -2,4 +2,8 @@
 
 #[cfg(feature = "io")]
 pub mod exit;
+#[cfg(feature = "io")]
+pub mod needs;
 pub mod protocol;
+#[cfg(feature = "io")]
+pub mod settings;

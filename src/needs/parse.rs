@@ -1,0 +1,135 @@
+//! `tcp://db:3306`, taken apart.
+
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+
+use super::{Address, Need, Target};
+use crate::settings::percent_decoded;
+
+/// Why a text is nothing one can wait for. Never shows a password.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NeedError {
+    /// None of the four forms.
+    #[error("is none of tcp://host:port, http://host[:port]/path, redis://host[:port] and file:///path")]
+    Scheme,
+    /// `https`, `rediss`: a server behind TLS.
+    #[error("{0}:// is not supported; wait for the port as tcp://host:port")]
+    Tls(&'static str),
+    /// This binary was built without Redis.
+    #[error("this build knows no Redis; wait for the port as tcp://host:port")]
+    NoRedis,
+    /// The host is missing or holds something no host's name holds.
+    #[error("has no usable host; a name, an IPv4 address or an IPv6 address in [] is allowed")]
+    Host,
+    /// The port is missing or out of range.
+    #[error("has no usable port; a number from 1 to 65535 is needed")]
+    Port,
+    /// User or password where none is supported, or one that cannot be read.
+    #[error("holds a user or password that cannot be used here")]
+    User,
+    /// The path (or the database's number) cannot be used.
+    #[error("has no usable path")]
+    Path,
+}
+
+impl Need {
+    /// Takes `text` apart.
+    ///
+    /// # Errors
+    ///
+    /// A [`NeedError`] that says which part is wrong.
+    pub fn parse(text: &str) -> Result<Need, NeedError> {
+        let (scheme, rest) = text.split_once("://").ok_or(NeedError::Scheme)?;
+        let target = match scheme {
+            "tcp" => Target::Tcp(address(rest, None)?),
+            "http" => http(rest)?,
+            "redis" if cfg!(feature = "redis") => redis(rest)?,
+            "redis" => return Err(NeedError::NoRedis),
+            "file" => file(rest)?,
+            "https" => return Err(NeedError::Tls("https")),
+            "rediss" => return Err(NeedError::Tls("rediss")),
+            _ => return Err(NeedError::Scheme),
+        };
+        Ok(Need { shown: shown(text, &target), target })
+    }
+}
+
+fn shown(text: &str, target: &Target) -> String {
+    let Target::Redis { password: Some(_), .. } = target else { return text.to_owned() };
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let (user_info, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let (user, _password) = user_info.split_once(':').unwrap_or((user_info, ""));
+    format!("{scheme}://{user}:***@{rest}")
+}
+
+fn address(text: &str, default_port: Option<u16>) -> Result<Address, NeedError> {
+    let (host, port) = if let Some(bracketed) = text.strip_prefix('[') {
+        let (host, port) = bracketed.split_once(']').ok_or(NeedError::Host)?;
+        host.parse::<Ipv6Addr>().map_err(|_| NeedError::Host)?;
+        (host, port)
+    } else {
+        let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if host.is_empty() || !host.bytes().all(allowed) {
+            return Err(NeedError::Host);
+        }
+        (host, port)
+    };
+    let port = match port {
+        "" => default_port.ok_or(NeedError::Port)?,
+        port => {
+            number(port.strip_prefix(':').ok_or(NeedError::Port)?).filter(|&port| port > 0).ok_or(NeedError::Port)?
+        }
+    };
+    Ok(Address { host: host.to_owned(), port })
+}
+
+/// Digits only, no leading zeros.
+fn number(text: &str) -> Option<u16> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| plain)
+}
+
+fn http(rest: &str) -> Result<Target, NeedError> {
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if authority.contains('@') {
+        return Err(NeedError::User);
+    }
+    // Nothing that could end the request line early.
+    if !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return Err(NeedError::Path);
+    }
+    let path = if path.is_empty() { "/" } else { path }.to_owned();
+    Ok(Target::Http { address: address(authority, Some(80))?, path })
+}
+
+fn redis(rest: &str) -> Result<Target, NeedError> {
+    let (user_info, rest) = rest.rsplit_once('@').map_or((None, rest), |(user_info, rest)| (Some(user_info), rest));
+    let (user, password) = match user_info.map(|text| text.split_once(':').map_or((text, ""), |parts| parts)) {
+        Some((user, password)) => (part(user)?, part(password)?),
+        None => (None, None),
+    };
+    // A user without a password can only be a mistake: Redis asks for both or for the password alone.
+    if user.is_some() && password.is_none() {
+        return Err(NeedError::User);
+    }
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let database = match path {
+        "" | "/" => 0,
+        path => number(&path[1..]).filter(|&database| database < 10_000).ok_or(NeedError::Path)?,
+    };
+    Ok(Target::Redis { address: address(authority, Some(6379))?, user, password, database })
+}
+
+fn part(text: &str) -> Result<Option<String>, NeedError> {
+    if text.contains(['/', '?', '#', '@']) || text.contains(char::is_control) {
+        return Err(NeedError::User);
+    }
+    let decoded = percent_decoded(text).ok_or(NeedError::User)?;
+    Ok(Some(decoded).filter(|decoded| !decoded.is_empty()))
+}
+
+fn file(rest: &str) -> Result<Target, NeedError> {
+    let path = percent_decoded(rest).filter(|path| path.len() > 1 && path.starts_with('/') && !path.contains('\0'));
+    Ok(Target::File(PathBuf::from(path.ok_or(NeedError::Path)?)))
+}

@@ -1,0 +1,255 @@
+//! All settings as a whole: every mistake at once, before anything is touched.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::env::{Env, Overlay};
+use super::mask::Mask;
+use super::number::{count, seconds};
+use super::parse::{self, LogFormat, LogLevel, OnDowngrade, OnFailure, VolumeLocks};
+use super::pick::{Picked, pick, read};
+use super::plan_file::{LoadedPlan, StepDefaults};
+use super::problem::{Notice, Problem};
+use super::table::{REFUSED, RETIRED, SETTINGS, find, names as n};
+use super::unknown;
+use super::warm::checked;
+use crate::protocol::Revision;
+
+/// Everything a replica was told, checked. Made by [`Settings::from`].
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The revision that is being rolled out.
+    pub rev: Revision,
+    /// The shared volume; an absolute path.
+    pub volume: PathBuf,
+    /// What is to be done.
+    pub plan: LoadedPlan,
+    /// Silence after which a step counts as abandoned; at least 1 s.
+    pub stale: Duration,
+    /// The first back-off after an attempt that ended badly; 0.1 s to 5 min.
+    pub backoff: Duration,
+    /// Time between TERM and KILL.
+    pub stop_grace: Duration,
+    /// When a follower gives up; `None`: never.
+    pub ready_timeout: Option<Duration>,
+    /// Longest wait for the plan's needs; `None`: for ever.
+    pub needs_wait: Option<Duration>,
+    /// Whether this replica may lead.
+    pub may_lead: bool,
+    /// What is said about the volume's locks.
+    pub locks: VolumeLocks,
+    /// The id of the election, if not the volume's.
+    pub scope: Option<String>,
+    /// What to do when a step has failed for good.
+    pub on_failure: OnFailure,
+    /// What to do when a newer revision has been rolled out.
+    pub on_downgrade: OnDowngrade,
+    /// Whether an older revision may lead again.
+    pub allow_rollback: bool,
+    /// How much is logged.
+    pub log: LogLevel,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Hides secrets of the settings, the environment and the plan.
+    pub mask: Mask,
+}
+
+impl Settings {
+    /// Checks everything. Reads the plan file and the files that `…_FILE` variables name, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in settings and plan file, in the order of the table.
+    pub fn from(env: &Env, overlay: &Overlay) -> Result<(Settings, Vec<Notice>), Vec<Problem>> {
+        let mut check = Check { env, overlay, problems: Vec::new(), notices: Vec::new(), mask: Mask::new() };
+        check.refused();
+        match check.all() {
+            Some(settings) if check.problems.is_empty() => {
+                check.retired();
+                check.notices.extend(unknown::notices(env));
+                Ok((settings, check.notices))
+            }
+            _ => {
+                // A secret that ended up in the wrong variable would be shown as that variable's value.
+                check.mask.add_env(env);
+                let Check { problems, mask, .. } = check;
+                Err(problems.into_iter().map(|problem| problem.masked(&mask)).collect())
+            }
+        }
+    }
+}
+
+/// One check in progress.
+struct Check<'a> {
+    env: &'a Env,
+    overlay: &'a Overlay,
+    problems: Vec<Problem>,
+    notices: Vec<Notice>,
+    mask: Mask,
+}
+
+impl Check<'_> {
+    fn refused(&mut self) {
+        let set = REFUSED.iter().filter(|refused| self.env.lookup(refused.variable).is_some());
+        self.problems.extend(set.map(|refused| Problem::new(refused.variable, refused.text)));
+    }
+
+    fn retired(&mut self) {
+        let set = RETIRED.iter().filter(|retired| self.env.lookup(retired.variable).is_some());
+        self.notices.extend(set.map(|retired| Notice::new(retired.variable, retired.text)));
+    }
+
+    /// Looks at every setting, whatever is wrong with others.
+    fn all(&mut self) -> Option<Settings> {
+        let rev = self.value(n::REV, parse::revision);
+        let volume = self.value(n::VOLUME, parse::directory);
+        let locks = self.locks();
+        let stale = self.stale(locks);
+        let defaults = self.step_defaults();
+        let plan = self.plan(defaults);
+        let backoff = self.value(n::BACKOFF, backoff);
+        let stop_grace = self.value(n::GRACE, seconds);
+        let ready_timeout = self.value(n::READY_TIMEOUT, limit);
+        let needs_wait = self.value(n::NEEDS_WAIT, limit);
+        let may_lead = self.may_lead();
+        let scope = self.optional(n::SCOPE, parse::scope);
+        let on_failure = self.value(n::ON_FAILURE, parse::on_failure);
+        let on_downgrade = self.value(n::ON_DOWNGRADE, parse::on_downgrade);
+        let allow_rollback = self.value(n::ROLLBACK, parse::yes_or_no);
+        let log = self.value(n::LOG, parse::log_level);
+        let log_format = self.value(n::LOG_FORMAT, parse::log_format);
+        let plan = plan?;
+        self.mask(&plan);
+        Some(Settings {
+            rev: rev?,
+            volume: volume?,
+            plan,
+            stale: stale?,
+            backoff: backoff?,
+            stop_grace: stop_grace?,
+            ready_timeout: ready_timeout?,
+            needs_wait: needs_wait?,
+            may_lead: may_lead?,
+            locks: locks?,
+            scope,
+            on_failure: on_failure?,
+            on_downgrade: on_downgrade?,
+            allow_rollback: allow_rollback?,
+            log: log?,
+            log_format: log_format?,
+            mask: self.mask.clone(),
+        })
+    }
+
+    fn pick(&mut self, name: &str) -> Option<Picked> {
+        let setting = find(name);
+        match pick(setting, self.overlay, |name| self.env.lookup(name).map(OsStr::to_owned)) {
+            Ok(picked) => picked,
+            Err(problem) => {
+                if !self.problems.contains(&problem) {
+                    self.problems.push(problem);
+                }
+                None
+            }
+        }
+    }
+
+    fn optional<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        checked(self.pick(name)?, parse).map_err(|problem| self.problems.push(problem)).ok()
+    }
+
+    /// [`Check::optional`] for settings that have a default or are required: `None` has been told.
+    fn value<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        self.optional(name, parse)
+    }
+
+    fn locks(&mut self) -> Option<VolumeLocks> {
+        let locks = self.value(n::LOCKS, parse::locks);
+        if locks == Some(VolumeLocks::Untrusted) {
+            let text = "untrusted locks cannot elect a leader, and without Redis nothing else does; \
+                        use a volume whose locks hold between the replicas";
+            self.problems.push(Problem::new(n::LOCKS, text));
+        }
+        locks
+    }
+
+    fn stale(&mut self, locks: Option<VolumeLocks>) -> Option<Duration> {
+        let least = if locks == Some(VolumeLocks::Untrusted) { 6 } else { 1 };
+        let stale = self.value(n::STALE, |text| {
+            let stale = seconds(text)?;
+            if stale < Duration::from_secs(least) {
+                return Err(format!("{text} s is too short; at least {least} s are needed"));
+            }
+            Ok(stale)
+        })?;
+        if stale > Duration::from_secs(600) {
+            let text = format!(
+                "a leader that dies goes unnoticed for {} s; it need not be as long as a step takes",
+                stale.as_secs_f64()
+            );
+            self.notices.push(Notice::new(n::STALE, text));
+        }
+        Some(stale)
+    }
+
+    fn may_lead(&mut self) -> Option<bool> {
+        let text = self.pick(n::IS_LEADER)?.text;
+        if text != "0" && text != "1" {
+            self.notices.push(Notice::new(n::IS_LEADER, format!("{text:?} is not 1: this replica never leads")));
+        }
+        Some(text == "1")
+    }
+
+    fn step_defaults(&mut self) -> StepDefaults {
+        // What is wrong has been told; the plan is read all the same, so that its mistakes are told, too.
+        let timeout = self.value(n::TIMEOUT, limit).flatten();
+        let max_attempts = self.value(n::ATTEMPTS, count).unwrap_or(1);
+        StepDefaults { timeout, max_attempts }
+    }
+
+    fn plan(&mut self, defaults: StepDefaults) -> Option<LoadedPlan> {
+        let Picked { culprit, text: path } = self.pick(n::PLAN)?;
+        let text = match read(Path::new(&path)) {
+            Ok(text) => text,
+            Err(error) => {
+                self.problems.push(Problem::new(culprit, format!("cannot read {path}: {error}")));
+                return None;
+            }
+        };
+        LoadedPlan::parse(&path, &text, defaults).map_err(|problems| self.problems.extend(problems)).ok()
+    }
+
+    fn mask(&mut self, plan: &LoadedPlan) {
+        self.mask.add_env(self.env);
+        for setting in SETTINGS.iter().filter(|setting| setting.secret) {
+            if let Some(picked) = self.pick(setting.variable) {
+                self.mask.add_secret(&picked.text);
+            }
+        }
+        for (name, value) in plan.commands.iter().flat_map(|command| &command.env) {
+            self.mask.add_variable(name, value);
+        }
+        for password in plan.needs.iter().filter_map(|need| need.password()) {
+            self.mask.add_variable("PASSWORD", password);
+        }
+    }
+}
+
+/// A span of which 0 means "no limit".
+fn limit(text: &str) -> Result<Option<Duration>, String> {
+    Ok(Some(seconds(text)?).filter(|span| !span.is_zero()))
+}
+
+/// Without any pause, a step that asks to be tried again later would be tried without end.
+fn backoff(text: &str) -> Result<Duration, String> {
+    let span = seconds(text)?;
+    if (Duration::from_millis(100)..=Duration::from_secs(300)).contains(&span) {
+        Ok(span)
+    } else {
+        Err(format!("{text} s is out of range; 0.1 to 300 s are allowed"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

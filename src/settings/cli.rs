@@ -1,0 +1,63 @@
+//! The command line as clap knows it: for `--help` and `--version`. The scanner does the work.
+
+use clap::{Arg, ArgAction, Command, value_parser};
+
+use super::subcommands::{Entry, SUBCOMMANDS, Switch};
+use super::table::{Fallback, SETTINGS, Setting};
+
+/// The command line. Parses what the scanner parses.
+pub fn command() -> Command {
+    Command::new("bellwether")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(env!("CARGO_PKG_DESCRIPTION"))
+        .after_help(
+            "Every setting is a flag and an environment variable; the flag wins. Passwords are read from files.",
+        )
+        .subcommand_required(true)
+        .disable_help_subcommand(true)
+        .propagate_version(true)
+        .args_override_self(true)
+        .args(SETTINGS.iter().filter_map(setting))
+        .subcommands(SUBCOMMANDS.iter().map(subcommand))
+}
+
+fn setting(setting: &'static Setting) -> Option<Arg> {
+    let flag = setting.flag?;
+    let mut sources = vec![setting.variable.to_owned()];
+    sources.extend(setting.aliases.iter().map(|&alias| alias.to_owned()));
+    if setting.file {
+        sources.push(format!("{}_FILE", setting.variable));
+    }
+    let default = match setting.default {
+        Fallback::Required => " [required]".to_owned(),
+        Fallback::Unset => String::new(),
+        Fallback::Value(value) => format!(" [default: {value}]"),
+    };
+    let help = format!("{} [env: {}]{default}", setting.help, sources.join(", "));
+    let argument = Arg::new(setting.variable).long(flag).value_name(setting.value_name).help(help);
+    Some(argument.global(true).value_parser(value_parser!(std::ffi::OsString)).help_heading("Settings"))
+}
+
+fn subcommand(entry: &'static Entry) -> Command {
+    let mut command = Command::new(entry.name).about(entry.about).args(entry.switches.iter().map(switch));
+    if entry.takes_command {
+        let trailing = Arg::new("COMMAND").last(true).required(true).num_args(1..).action(ArgAction::Append);
+        command = command.arg(trailing.value_parser(value_parser!(std::ffi::OsString)).help("the command to become"));
+    }
+    command
+}
+
+fn switch(switch: &'static Switch) -> Arg {
+    let argument = Arg::new(switch.long).long(switch.long).help(switch.help).required(switch.required);
+    let argument = match switch.short {
+        Some(short) => argument.short(short),
+        None => argument,
+    };
+    match switch.value {
+        Some(name) => argument.value_name(name).value_parser(value_parser!(std::ffi::OsString)),
+        None => argument.action(ArgAction::SetTrue),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! Hides secret values in what steps print.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::env::Env;
+use super::secret::url_passwords;
+
+/// What stands in a secret's place.
+const STARS: &str = "***";
+/// Values found by the *name* of their variable must be this long: masking `no` would make a log unreadable.
+const SHORTEST: usize = 6;
+/// Endings of the parts of a variable's name that make its value secret.
+const WORDS: &[&str] = &["PASS", "PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "DSN"];
+/// Endings of names whose values are places, not secrets.
+const PLACES: &[&str] = &["_FILE", "_PATH", "_DIR"];
+
+/// The secrets we know of. `Debug` shows how many, not which.
+#[derive(Clone, Default)]
+pub struct Mask {
+    /// Longest first; none is empty, none occurs twice.
+    needles: Vec<String>,
+}
+
+impl Mask {
+    /// A mask that hides nothing yet.
+    pub fn new() -> Mask {
+        Mask::default()
+    }
+
+    /// Hides the value of a secret setting, whatever its length.
+    pub fn add_secret(&mut self, value: &str) {
+        self.add(value, 1);
+    }
+
+    /// Hides what is secret in a variable: all of it if its name says so, and in any case the passwords of its URLs.
+    /// Values shorter than 6 characters are left alone.
+    pub fn add_variable(&mut self, name: &str, value: &str) {
+        if names_secret(name) {
+            self.add(value, SHORTEST);
+            // Step output is masked line by line, so a key of many lines is hidden line by line, too.
+            value.lines().for_each(|line| self.add(line.trim(), SHORTEST));
+        }
+        url_passwords(value).for_each(|password| self.add(password, SHORTEST));
+    }
+
+    /// Hides what is secret in an environment.
+    pub fn add_env(&mut self, env: &Env) {
+        for (name, value) in env.iter() {
+            if let Some(value) = value.to_str() {
+                self.add_variable(name, value);
+            }
+        }
+    }
+
+    /// `text` with every secret replaced by `***`. Borrowed if there is none.
+    pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut masked: Option<String> = None;
+        let mut copied = 0;
+        for (start, end) in self.covered(text) {
+            let masked = masked.get_or_insert_with(String::new);
+            masked.push_str(&text[copied..start]);
+            masked.push_str(STARS);
+            copied = end;
+        }
+        match masked {
+            Some(masked) => Cow::Owned(masked + &text[copied..]),
+            None => Cow::Borrowed(text),
+        }
+    }
+
+    /// The stretches of `text` that are secret. Secrets that overlap make one stretch, so no tail of one is shown.
+    fn covered(&self, text: &str) -> Vec<(usize, usize)> {
+        let mut stretches: Vec<(usize, usize)> = Vec::new();
+        for (at, first) in text.char_indices() {
+            let found = self.needles.iter().find(|needle| needle.starts_with(first) && text[at..].starts_with(*needle));
+            let Some(needle) = found else { continue };
+            let end = at + needle.len();
+            match stretches.last_mut() {
+                Some(last) if at < last.1 => last.1 = last.1.max(end),
+                _ => stretches.push((at, end)),
+            }
+        }
+        stretches
+    }
+
+    /// The value as it is, as it is written in a URL, and as a URL's part reads.
+    fn add(&mut self, value: &str, shortest: usize) {
+        let forms = [
+            value.to_owned(),
+            percent_encoded(value, u8::to_ascii_uppercase),
+            percent_encoded(value, u8::to_ascii_lowercase),
+            percent_decoded(value).unwrap_or_default(),
+        ];
+        for form in forms {
+            if form.chars().count() >= shortest && !self.needles.contains(&form) {
+                self.needles.push(form);
+            }
+        }
+        self.needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+    }
+}
+
+impl fmt::Debug for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mask({} values)", self.needles.len())
+    }
+}
+
+/// Whether a variable of that name holds a secret.
+pub(super) fn names_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    if PLACES.iter().any(|place| name.ends_with(place)) {
+        return false;
+    }
+    let is_secret =
+        |part: &str| WORDS.iter().any(|word| part.ends_with(word) || part.trim_end_matches('S').ends_with(word));
+    name.split(|character: char| !character.is_ascii_alphanumeric()).any(is_secret)
+}
+
+fn percent_encoded(value: &str, case: fn(&u8) -> u8) -> String {
+    let mut encoded = String::new();
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            encoded.extend(format!("{byte:02x}").bytes().map(|digit| char::from(case(&digit))));
+        }
+    }
+    encoded
+}
+
+/// `text` with `%41` read as `A`. `None` if that is no text.
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let digits = tail.get(..2).filter(|digits| *first == b'%' && digits.iter().all(u8::is_ascii_hexdigit));
+        let byte = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        decoded.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8(decoded).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask_of(variables: &[(&str, &str)]) -> Mask {
+        let mut mask = Mask::new();
+        mask.add_env(&variables.iter().copied().collect());
+        mask
+    }
+
+    #[test]
+    fn names_that_make_a_value_secret() {
+        for name in [
+            "DB_PASSWORD",
+            "REDIS_PASS",
+            "mysql_pwd_token",
+            "SECRET_KEY_BASE",
+            "AWS_CREDENTIALS",
+            "APIKEY",
+            "SENTRY_DSN",
+        ] {
+            assert!(names_secret(name), "{name}");
+        }
+        for name in ["DB_PASSWORD_FILE", "TOKENIZERS_PARALLELISM", "KEYBOARD", "PATH", "HOME", "SECRETS_DIR"] {
+            assert!(!names_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_replaced_the_longest_first() {
+        let mask = mask_of(&[("A_TOKEN", "secret"), ("B_TOKEN", "secret-and-more"), ("USER", "somebody")]);
+        assert_eq!(mask.mask("x secret-and-more y secret z"), "x *** y *** z");
+        assert_eq!(mask.mask("somebody"), "somebody");
+        assert!(matches!(mask.mask("nothing here"), Cow::Borrowed(_)));
+        assert!(matches!(Mask::new().mask("x"), Cow::Borrowed(_)));
+        assert_eq!(format!("{mask:?}"), "Mask(2 values)");
+    }
+
+    #[test]
+    fn overlapping_secrets_leave_no_tail() {
+        let mask = mask_of(&[("A_TOKEN", "abcdef"), ("B_TOKEN", "efghij")]);
+        assert_eq!(mask.mask("-abcdefghij-"), "-***-");
+        assert_eq!(mask.mask("abcdefabcdef"), "******");
+    }
+
+    #[test]
+    fn percent_encoded_forms_are_hidden_too() {
+        let mask = mask_of(&[("PASSWORD", "pä ss/wörd")]);
+        assert_eq!(mask.mask("p%C3%A4%20ss%2Fw%C3%B6rd p%c3%a4%20ss%2fw%c3%b6rd pä ss/wörd"), "*** *** ***");
+        let mask = mask_of(&[("DATABASE_URL", "mysql://root:p%40ssw0rd@db/x")]);
+        assert_eq!(mask.mask("mysql://root:p%40ssw0rd@db p@ssw0rd root"), "mysql://root:***@db *** root");
+    }
+
+    #[test]
+    fn short_values_count_only_when_they_are_settings() {
+        let mut mask = mask_of(&[("A_TOKEN", "false"), ("DB_URL", "x://u:root@h")]);
+        assert_eq!(mask.mask("false root"), "false root");
+        mask.add_secret("x");
+        mask.add_secret("");
+        assert_eq!(mask.mask("axb"), "a***b");
+    }
+
+    #[test]
+    fn keys_of_many_lines_are_hidden_line_by_line() {
+        let mask = mask_of(&[("SSH_KEY", "first-line\nsecond-line\n\nend")]);
+        assert_eq!(mask.mask("at second-line end"), "at *** end");
+    }
+}

@@ -1,0 +1,34 @@
+//! Settings: flags, environment and plan file, checked as a whole before anything is touched.
+//!
+//! The process environment is never read here: whoever calls says what it is ([`Env`], or a look-up function). The order
+//! on the way to a boot: [`scan`] the command line; [`Warm::from`] for a warm start or a probe; else [`Settings::from`].
+
+mod check;
+#[cfg(feature = "cli")]
+pub mod cli;
+mod env;
+mod flags;
+mod mask;
+mod number;
+mod parse;
+mod pick;
+mod plan_file;
+mod problem;
+mod secret;
+mod spelling;
+mod subcommands;
+mod table;
+mod unknown;
+mod warm;
+
+pub use check::Settings;
+pub use env::{Env, Overlay};
+pub use flags::{CommandLine, Scan, scan};
+pub use mask::Mask;
+pub(crate) use mask::percent_decoded;
+pub use parse::{LogFormat, LogLevel, OnDowngrade, OnFailure, VolumeLocks};
+pub use plan_file::{LoadedPlan, PLAN_SCHEMA, StepCommand, StepDefaults};
+pub use problem::{Notice, Problem};
+pub use subcommands::Subcommand;
+pub use table::{Fallback, SETTINGS, STEP_VARIABLES, Setting, markdown};
+pub use warm::Warm;

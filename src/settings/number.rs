@@ -1,0 +1,49 @@
+//! Numbers and spans of time as people write them.
+
+use std::time::Duration;
+
+/// The longest span a setting may name: more than thirty years.
+pub(super) const LONGEST_SECS: f64 = 1_000_000_000.0;
+
+/// Seconds with decimals: `120`, `0.5`. No sign, no unit, no exponent.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number = text.parse::<f64>().ok().filter(|_| is_plain);
+    let Some(number) = number else {
+        return Err(format!("{text:?} is no number of seconds; write digits alone, such as 30 or 0.5"));
+    };
+    if number > LONGEST_SECS {
+        return Err(format!("{text} s is too long; at most {LONGEST_SECS} s are allowed"));
+    }
+    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
+}
+
+/// A whole number from 1 up.
+pub(super) fn count(text: &str) -> Result<u32, String> {
+    let number =
+        text.parse::<u32>().ok().filter(|&number| number > 0 && text.bytes().all(|byte| byte.is_ascii_digit()));
+    number.ok_or_else(|| format!("{text:?} is no whole number from 1 to {}", u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_have_decimals_and_nothing_else() {
+        for (text, millis) in [("120", 120_000), ("0.5", 500), (".25", 250), ("0", 0), ("1.", 1000)] {
+            assert_eq!(seconds(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", ".", "30s", "-1", "+1", "1e3", "inf", "NaN", "1.2.3", " 1", "1_000", "1000000001"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn counts_begin_at_one() {
+        assert_eq!(count("3"), Ok(3));
+        for text in ["0", "-1", "+1", "1.5", "", "x", "4294967296"] {
+            assert!(count(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Single values: from text to type.
+
+use std::path::PathBuf;
+
+use super::spelling;
+use crate::protocol::Revision;
+
+/// What is said about the locks of the volume (`BELLWETHER_VOLUME_LOCKS`).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum VolumeLocks {
+    /// Find out from the kind of file system.
+    Auto,
+    /// They hold between all replicas.
+    Trusted,
+    /// They do not.
+    Untrusted,
+}
+
+/// What to do when a step has failed for good (`BELLWETHER_ON_FAILURE`).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum OnFailure {
+    /// End with code 78.
+    Exit,
+    /// Stay alive, not ready, and repeat the reason.
+    Hold,
+}
+
+/// What a ready replica does when a newer revision has been rolled out (`BELLWETHER_ON_DOWNGRADE`).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum OnDowngrade {
+    /// Warn and serve.
+    Warn,
+    /// Refuse to serve.
+    Refuse,
+}
+
+/// How much is logged (`BELLWETHER_LOG`).
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What ends a boot.
+    Error,
+    /// What a person should look at.
+    Warn,
+    /// Every transition.
+    Info,
+    /// What led to it.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// How log lines are written (`BELLWETHER_LOG_FORMAT`).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For collectors.
+    Json,
+}
+
+/// One of a few words, in any case.
+fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
+    found.map(|&(_, value)| value).ok_or_else(|| {
+        let known: Vec<&str> = words.iter().map(|&(word, _)| word).collect();
+        let hint = spelling::hint(text, known.iter().copied());
+        format!("{text:?} is none of {}{hint}", known.join(", "))
+    })
+}
+
+pub(super) fn revision(text: &str) -> Result<Revision, String> {
+    Revision::parse(text).map_err(|error| error.to_string())
+}
+
+/// A scope becomes part of keys, so it is made of the same characters as a revision.
+pub(super) fn scope(text: &str) -> Result<String, String> {
+    Revision::parse(text).map(|checked| checked.as_str().to_owned()).map_err(|error| error.to_string())
+}
+
+/// Steps run elsewhere and see the volume's path, so it must not depend on where we run.
+pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if text.contains('\0') || !path.is_absolute() {
+        return Err(format!("{text:?} is no absolute path; begin it with '/'"));
+    }
+    Ok(path)
+}
+
+pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
+    one_of(text, &[("0", false), ("1", true)])
+}
+
+pub(super) fn locks(text: &str) -> Result<VolumeLocks, String> {
+    let words = [("auto", VolumeLocks::Auto), ("trusted", VolumeLocks::Trusted), ("untrusted", VolumeLocks::Untrusted)];
+    one_of(text, &words)
+}
+
+pub(super) fn on_failure(text: &str) -> Result<OnFailure, String> {
+    one_of(text, &[("exit", OnFailure::Exit), ("hold", OnFailure::Hold)])
+}
+
+pub(super) fn on_downgrade(text: &str) -> Result<OnDowngrade, String> {
+    one_of(text, &[("warn", OnDowngrade::Warn), ("refuse", OnDowngrade::Refuse)])
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+    one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+}
+
+pub(super) fn log_level(text: &str) -> Result<LogLevel, String> {
+    let words = [
+        ("off", LogLevel::Off),
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
+    one_of(text, &words)
+}

@@ -1,0 +1,96 @@
+//! What is wrong with the settings, said so that it can be repaired.
+
+use std::fmt;
+
+use super::mask::Mask;
+
+/// One mistake in the settings, the command line or the plan file.
+///
+/// Displayed as `<culprit>: <what is wrong>; <what to do>`. Never holds a secret.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Problem {
+    culprit: String,
+    text: String,
+}
+
+impl Problem {
+    /// A mistake in `culprit`: a variable, a flag, or a place in a file (`plan.json:7:13`).
+    pub fn new(culprit: impl Into<String>, text: impl Into<String>) -> Problem {
+        Problem { culprit: culprit.into(), text: text.into() }
+    }
+
+    /// What is to be repaired: a variable, a flag, or a place in a file.
+    pub fn culprit(&self) -> &str {
+        &self.culprit
+    }
+
+    /// The same problem without the secrets that `mask` knows.
+    pub(super) fn masked(mut self, mask: &Mask) -> Problem {
+        self.text = mask.mask(&self.text).into_owned();
+        self
+    }
+
+    /// All problems as one text for people, one line each, ending without a newline.
+    pub fn render(problems: &[Problem]) -> String {
+        use fmt::Write as _;
+
+        let many = if problems.len() == 1 { "is 1 problem" } else { &format!("are {} problems", problems.len()) };
+        let mut text = format!("there {many} with the settings; nothing was touched");
+        for problem in problems {
+            let _ = write!(text, "\n  {problem}");
+        }
+        text
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.culprit, self.text)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Something worth a warning in the log, once, that does not keep us from starting.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Notice {
+    variable: String,
+    text: String,
+}
+
+impl Notice {
+    pub(super) fn new(variable: impl Into<String>, text: impl Into<String>) -> Notice {
+        Notice { variable: variable.into(), text: text.into() }
+    }
+
+    /// The variable it is about.
+    pub fn variable(&self) -> &str {
+        &self.variable
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.variable, self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_are_listed_under_a_head_line() {
+        let one = [Problem::new("IMAGE_REV", "is not set")];
+        insta::assert_snapshot!(Problem::render(&one), @r"
+        there is 1 problem with the settings; nothing was touched
+          IMAGE_REV: is not set
+        ");
+        let two = [one[0].clone(), Problem::new("plan.json:7:13", "unknown key \"runn\"; did you mean \"run\"?")];
+        insta::assert_snapshot!(Problem::render(&two), @r#"
+        there are 2 problems with the settings; nothing was touched
+          IMAGE_REV: is not set
+          plan.json:7:13: unknown key "runn"; did you mean "run"?
+        "#);
+    }
+}

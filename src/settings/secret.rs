@@ -1,0 +1,65 @@
+//! What must not stand in a command line, because everybody on the machine can read it there.
+
+use super::problem::Problem;
+
+/// Words that make the name of a flag a secret's.
+const WORDS: &[&str] = &["pass", "secret", "token"];
+
+/// Whether a flag of that name would hold a secret.
+pub(super) fn is_secret_flag(flag: &str) -> bool {
+    let flag = flag.to_ascii_lowercase();
+    WORDS.iter().any(|word| flag.contains(word))
+}
+
+/// The password parts of all URLs in `text`, as they are written.
+pub(crate) fn url_passwords(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("://").filter_map(|(at, mark)| {
+        let rest = &text[at + mark.len()..];
+        let end = rest.find(['/', '?', '#', '"', '\'', ' ', '\t', '\r', '\n']).unwrap_or(rest.len());
+        let (user_info, _host) = rest[..end].rsplit_once('@')?;
+        let (_user, password) = user_info.split_once(':')?;
+        Some(password).filter(|password| !password.is_empty())
+    })
+}
+
+/// Refuses a password in a flag. `variable` is the setting's, if the flag has one. The value is never shown.
+pub(super) fn refuse_flag(flag: &str, variable: Option<&str>) -> Problem {
+    let file = match variable {
+        Some(variable) => format!("{variable}_FILE"),
+        None => format!("BELLWETHER_{}_FILE", flag.to_ascii_uppercase().replace('-', "_")),
+    };
+    let text = format!(
+        "a password in a flag can be read by everybody on this machine; \
+         write it to a file and set {file} to the file's path"
+    );
+    Problem::new(format!("--{flag}"), text)
+}
+
+/// Refuses a URL with a password as the value of a flag whose setting cannot come from a file.
+pub(super) fn refuse_url(flag: &str) -> Problem {
+    let text = "the URL holds a password, which everybody on this machine can read in a flag; remove it";
+    Problem::new(format!("--{flag}"), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_found_in_urls() {
+        let table: &[(&str, &[&str])] = &[
+            ("redis://:hunter2@db:6379/0", &["hunter2"]),
+            ("mysql://root:a@b@db/x", &["a@b"]),
+            ("redis://one,redis://u:p1@two", &["p1"]),
+            ("x=amqp://u:p1@h/ y=http://v:p2@h?z", &["p1", "p2"]),
+            ("http://host:80/a:b@c", &[]),
+            ("redis://user@host", &[]),
+            ("redis://user:@host", &[]),
+            ("a:b@c", &[]),
+            ("://", &[]),
+        ];
+        for (text, expected) in table {
+            assert_eq!(url_passwords(text).collect::<Vec<_>>(), *expected, "{text}");
+        }
+    }
+}

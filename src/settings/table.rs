@@ -1,0 +1,227 @@
+//! Every setting in one table. Flags, `--help`, the README and all look-ups are made of it.
+
+/// What a setting is made of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Setting {
+    /// The environment variable.
+    pub variable: &'static str,
+    /// Its flag, without the hyphens in front; `None` for passwords, which no flag may hold.
+    pub flag: Option<&'static str>,
+    /// Other variables that mean the same. Those that are set must agree.
+    pub aliases: &'static [&'static str],
+    /// What holds when nothing is set.
+    pub default: Fallback,
+    /// What `--help` calls the value.
+    pub value_name: &'static str,
+    /// Whether its value must not be seen by anybody.
+    pub secret: bool,
+    /// Whether it may also come from a file, named by `<variable>_FILE`.
+    pub file: bool,
+    /// One line for `--help` and the README.
+    pub help: &'static str,
+}
+
+/// What holds when a setting is not given.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fallback {
+    /// Nothing: it must be given.
+    Required,
+    /// Nothing: it may be left out.
+    Unset,
+    /// This value.
+    Value(&'static str),
+}
+
+/// A variable that is read by nothing, and what to say about it when it is set.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Retired {
+    pub(super) variable: &'static str,
+    pub(super) text: &'static str,
+}
+
+const fn setting(
+    variable: &'static str,
+    flag: &'static str,
+    value_name: &'static str,
+    default: Fallback,
+    help: &'static str,
+) -> Setting {
+    Setting { variable, flag: Some(flag), aliases: &[], default, value_name, secret: false, file: false, help }
+}
+
+/// The names of the settings, to look values up without misspelling them.
+pub(super) mod names {
+    pub(in crate::settings) const REV: &str = "IMAGE_REV";
+    pub(in crate::settings) const PLAN: &str = "BELLWETHER_PLAN";
+    pub(in crate::settings) const VOLUME: &str = "BELLWETHER_VOLUME";
+    pub(in crate::settings) const VOLUME_ALIASES: &[&str] = &["SITES_DIR"];
+    pub(in crate::settings) const STALE: &str = "STEP_STALE_SECS";
+    pub(in crate::settings) const TIMEOUT: &str = "STEP_TIMEOUT_SECS";
+    pub(in crate::settings) const ATTEMPTS: &str = "STEP_MAX_ATTEMPTS";
+    pub(in crate::settings) const BACKOFF: &str = "BELLWETHER_BACKOFF_SECS";
+    pub(in crate::settings) const GRACE: &str = "BELLWETHER_STOP_GRACE_SECS";
+    pub(in crate::settings) const READY_TIMEOUT: &str = "BELLWETHER_READY_TIMEOUT_SECS";
+    pub(in crate::settings) const NEEDS_WAIT: &str = "BELLWETHER_NEEDS_WAIT_SECS";
+    pub(in crate::settings) const IS_LEADER: &str = "IS_LEADER";
+    pub(in crate::settings) const LOCKS: &str = "BELLWETHER_VOLUME_LOCKS";
+    pub(in crate::settings) const SCOPE: &str = "BELLWETHER_SCOPE";
+    pub(in crate::settings) const ON_FAILURE: &str = "BELLWETHER_ON_FAILURE";
+    pub(in crate::settings) const ON_DOWNGRADE: &str = "BELLWETHER_ON_DOWNGRADE";
+    pub(in crate::settings) const ROLLBACK: &str = "BELLWETHER_ALLOW_ROLLBACK";
+    pub(in crate::settings) const LOG: &str = "BELLWETHER_LOG";
+    pub(in crate::settings) const LOG_FORMAT: &str = "BELLWETHER_LOG_FORMAT";
+}
+use self::Fallback::{Required, Unset, Value};
+use names as n;
+
+/// The settings of this version, in the order in which `--help` shows them.
+pub static SETTINGS: &[Setting] = &[
+    setting(n::REV, "rev", "REV", Required, "the revision that is being rolled out"),
+    setting(n::PLAN, "plan", "FILE", Required, "the plan: a JSON file with the steps"),
+    Setting {
+        aliases: n::VOLUME_ALIASES,
+        ..setting(n::VOLUME, "volume", "DIR", Required, "the directory that all replicas share")
+    },
+    setting(n::STALE, "step-stale-secs", "SECS", Value("120"), "silence after which a step counts as abandoned"),
+    setting(
+        n::TIMEOUT,
+        "step-timeout-secs",
+        "SECS",
+        Value("0"),
+        "longest time one run of a step may take; 0: for ever",
+    ),
+    setting(n::ATTEMPTS, "step-max-attempts", "N", Value("3"), "runs that may end badly before a step has failed"),
+    setting(
+        n::BACKOFF,
+        "backoff-secs",
+        "SECS",
+        Value("10"),
+        "pause before the second attempt; doubles up to 5 minutes",
+    ),
+    setting(n::GRACE, "stop-grace-secs", "SECS", Value("5"), "time between TERM and KILL when a step is stopped"),
+    setting(n::READY_TIMEOUT, "ready-timeout-secs", "SECS", Value("0"), "a follower gives up after this; 0: never"),
+    setting(n::NEEDS_WAIT, "needs-wait-secs", "SECS", Value("300"), "longest wait for the plan's `needs`; 0: for ever"),
+    setting(n::IS_LEADER, "is-leader", "0|1", Value("1"), "anything but 1: this replica never leads"),
+    setting(
+        n::LOCKS,
+        "volume-locks",
+        "auto|trusted|untrusted",
+        Value("auto"),
+        "whether locks on the volume hold between replicas",
+    ),
+    setting(n::SCOPE, "scope", "NAME", Unset, "the id of the election; else the volume's own id"),
+    setting(n::ON_FAILURE, "on-failure", "exit|hold", Value("exit"), "what to do when a step has failed for good"),
+    setting(
+        n::ON_DOWNGRADE,
+        "on-downgrade",
+        "warn|refuse",
+        Value("warn"),
+        "what to do when a newer revision has been rolled out",
+    ),
+    setting(n::ROLLBACK, "allow-rollback", "0|1", Value("0"), "1: an older revision may lead again"),
+    setting(n::LOG, "log", "LEVEL", Value("info"), "off, error, warn, info, debug or trace"),
+    setting(n::LOG_FORMAT, "log-format", "text|json", Value("text"), "how log lines are written to stderr"),
+];
+
+/// The table as the README shows it, in Markdown.
+pub fn markdown() -> String {
+    let line = |setting: &Setting| {
+        let mut names = format!("`{}`", setting.variable);
+        for alias in setting.aliases {
+            names = format!("{names} (`{alias}`)");
+        }
+        let flag = setting.flag.map_or_else(String::new, |flag| format!("`--{flag}`"));
+        let default = match setting.default {
+            Required => "required".to_owned(),
+            Unset => String::new(),
+            Value(value) => format!("`{value}`"),
+        };
+        format!("| {names} | {flag} | {default} | {} |", setting.help)
+    };
+    let head = ["| variable | flag | default | meaning |", "|---|---|---|---|"].map(str::to_owned);
+    let lines: Vec<String> = head.into_iter().chain(SETTINGS.iter().map(line)).collect();
+    lines.join("\n") + "\n"
+}
+
+/// The setting of that variable, which must be one of [`names`].
+pub(super) fn find(variable: &str) -> &'static Setting {
+    let setting = SETTINGS.iter().find(|setting| setting.variable == variable);
+    setting.expect("every name has a line in the table")
+}
+
+/// Variables that every step sees. We set them ourselves, so they are no misspelt settings.
+pub const STEP_VARIABLES: &[&str] = &[
+    "BELLWETHER_REV",
+    "BELLWETHER_STEP",
+    "BELLWETHER_EPOCH",
+    "BELLWETHER_ATTEMPT",
+    "BELLWETHER_VOLUME",
+    "BELLWETHER_RECORD",
+];
+
+/// Accepted, ignored, noticed once.
+pub(super) static RETIRED: &[Retired] = &[
+    Retired {
+        variable: "FOLLOWER_WAIT_SECS",
+        text: "is ignored: a follower waits for the ready marker; BELLWETHER_READY_TIMEOUT_SECS limits that",
+    },
+    Retired {
+        variable: "LEADER_ELECTION_TIMEOUT",
+        text: "is ignored: an election has no time limit; BELLWETHER_READY_TIMEOUT_SECS limits the whole wait",
+    },
+    Retired {
+        variable: "MIGRATION_LOCK_TIMEOUT",
+        text: "is ignored: STEP_STALE_SECS says when an abandoned step is taken over",
+    },
+    Retired { variable: "LOCK_RENEW_TTL_SECS", text: "is ignored: this version elects by the guard alone" },
+    Retired { variable: "LOCK_HEARTBEAT_SECS", text: "is ignored: this version elects by the guard alone" },
+    Retired { variable: "BELLWETHER_REDIS_WAIT_SECS", text: "is ignored: this version elects by the guard alone" },
+];
+
+/// What this version cannot do, and must not ignore in silence.
+pub(super) static REFUSED: &[Retired] = &[
+    Retired { variable: "BELLWETHER_REDIS_URL", text: NO_REDIS },
+    Retired { variable: "BELLWETHER_REDIS_URL_FILE", text: NO_REDIS },
+    Retired { variable: "LOCK_REDIS_HOST", text: NO_REDIS },
+    Retired {
+        variable: "BELLWETHER_PRESET",
+        text: "there is no preset in this version; unset it and give a plan file as BELLWETHER_PLAN",
+    },
+];
+
+const NO_REDIS: &str =
+    "this version elects by the guard alone and never ignores a configured Redis in silence; unset it";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_is_its_variable_without_our_prefix() {
+        for setting in SETTINGS {
+            let short = setting.variable.strip_prefix("BELLWETHER_").unwrap_or(setting.variable);
+            let derived =
+                if setting.variable == "IMAGE_REV" { "rev".into() } else { short.to_lowercase().replace('_', "-") };
+            assert_eq!(setting.flag, Some(derived.as_str()).filter(|_| !setting.secret), "{}", setting.variable);
+            assert!(setting.help.chars().next().is_some_and(char::is_lowercase) || setting.help.starts_with('1'));
+        }
+    }
+
+    #[test]
+    fn the_readme_shows_every_setting() {
+        let text = markdown();
+        assert_eq!(text.lines().count(), SETTINGS.len() + 2);
+        insta::assert_snapshot!(text.lines().nth(4).unwrap(), @"| `BELLWETHER_VOLUME` (`SITES_DIR`) | `--volume` | required | the directory that all replicas share |");
+    }
+
+    #[test]
+    fn no_name_is_used_twice() {
+        let aliases = SETTINGS.iter().flat_map(|setting| setting.aliases).copied();
+        let gone = RETIRED.iter().chain(REFUSED).map(|retired| retired.variable);
+        let mut names: Vec<&str> = SETTINGS.iter().map(|setting| setting.variable).chain(aliases).chain(gone).collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}

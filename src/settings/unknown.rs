@@ -1,0 +1,84 @@
+//! Variables that look like settings but are none.
+
+use super::env::Env;
+use super::problem::Notice;
+use super::spelling::distance;
+use super::table::{REFUSED, RETIRED, SETTINGS, STEP_VARIABLES};
+
+const PREFIX: &str = "BELLWETHER_";
+
+/// A notice for every variable that nobody reads though its name says it is ours, or nearly one of ours.
+pub(super) fn notices(env: &Env) -> Vec<Notice> {
+    let unknown = env.iter().map(|(name, _)| name).filter(|name| !is_known(name));
+    let notice = |name: &str| {
+        let meant = meant(name);
+        if meant.is_none() && !name.starts_with(PREFIX) {
+            return None;
+        }
+        let hint = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+        Some(Notice::new(name, format!("unknown setting{hint}")))
+    };
+    unknown.filter_map(notice).collect()
+}
+
+fn is_known(name: &str) -> bool {
+    let is_file = |variable: &str| name.strip_suffix("_FILE") == Some(variable);
+    SETTINGS.iter().any(|setting| {
+        setting.variable == name || setting.aliases.contains(&name) || setting.file && is_file(setting.variable)
+    }) || STEP_VARIABLES.contains(&name)
+        || RETIRED.iter().chain(REFUSED).any(|known| known.variable == name)
+}
+
+/// The setting that was meant. Variables with our prefix are compared without it: `BELLWETHER_STEP_STALE_SECS` means
+/// `STEP_STALE_SECS`, and `BELLWETHER_PLAN_FILE` means `BELLWETHER_PLAN`.
+fn meant(name: &str) -> Option<&'static str> {
+    let ours = name.strip_prefix(PREFIX);
+    let far = |known: &str| match ours {
+        Some(bare) => {
+            let known = known.strip_prefix(PREFIX).unwrap_or(known);
+            distance(bare.strip_suffix("_FILE").unwrap_or(bare), known).min(distance(bare, known))
+        }
+        None => distance(name, known),
+    };
+    let known =
+        SETTINGS.iter().flat_map(|setting| std::iter::once(setting.variable).chain(setting.aliases.iter().copied()));
+    let near = known.map(|known| (far(known), known)).filter(|&(far, known)| far <= 2 && far * 2 < known.len());
+    near.min().map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspelt_variables_are_told() {
+        let names = [
+            "BELLWETHER_VOLUM",
+            "BELLWETHER_PLAN_FILE",
+            "BELLWETHER_STEP_STALE_SECS",
+            "BELLWETHER_FROBNICATE",
+            "BELLWETHER_EPOCH",
+            "BELLWETHER_VOLUME",
+            "BELWETHER_VOLUME",
+            "STEP_STALE_SEC",
+            "STEP_TIMOUT_SECS",
+            "IS_LEADR",
+            "SITES_DIR",
+            "PATH",
+            "HOME",
+            "REDIS_QUEUE",
+        ];
+        let env: Env = names.iter().map(|&name| (name, "hunter2")).collect();
+        let told: Vec<String> = notices(&env).iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(told.join("\n"), @r"
+        BELLWETHER_FROBNICATE: unknown setting
+        BELLWETHER_PLAN_FILE: unknown setting; did you mean BELLWETHER_PLAN?
+        BELLWETHER_STEP_STALE_SECS: unknown setting; did you mean STEP_STALE_SECS?
+        BELLWETHER_VOLUM: unknown setting; did you mean BELLWETHER_VOLUME?
+        BELWETHER_VOLUME: unknown setting; did you mean BELLWETHER_VOLUME?
+        IS_LEADR: unknown setting; did you mean IS_LEADER?
+        STEP_STALE_SEC: unknown setting; did you mean STEP_STALE_SECS?
+        STEP_TIMOUT_SECS: unknown setting; did you mean STEP_TIMEOUT_SECS?
+        ");
+    }
+}
