@@ -3,3 +3,5 @@
 #[cfg(feature = "io")]
 pub mod exit;
 pub mod protocol;
+#[cfg(feature = "io")]
+pub mod volume;
