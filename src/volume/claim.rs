@@ -237,3 +237,66 @@ fn rename_claim(old: &Path, own: &Path) -> Result<bool, VolumeError> {
     let before = files::inode(old)?;
     Ok(before.is_some() && (files::rename(old, own)? || files::inode(own)? == before))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{MIGRATE, Scratch, run};
+    use super::*;
+    use std::sync::Barrier;
+
+    /// A volume with bare claims to the first step, by their epochs.
+    fn with_claims(epochs: &[u64]) -> Scratch {
+        let scratch = Scratch::new();
+        for epoch in epochs {
+            scratch.write(&format!(".bellwether/claims/migrate_v1.{epoch}"), "");
+        }
+        scratch
+    }
+
+    #[test]
+    fn a_claim_is_alone_beside_the_gate_and_beside_nothing_else() {
+        for (there, alone) in [(&[7][..], true), (&[0, 7], true), (&[7, 8], false), (&[6, 7], false), (&[0], false)] {
+            let scratch = with_claims(there);
+            assert_eq!(scratch.volume().is_alone(MIGRATE, Epoch(7)).unwrap(), alone, "{there:?}");
+        }
+    }
+
+    #[test]
+    fn the_gate_is_left_again_where_somebody_was_before() {
+        let scratch = with_claims(&[3]);
+        let volume = scratch.volume();
+        let marker = volume.in_progress_marker(MIGRATE, Epoch(7), &run());
+        assert!(!volume.pass_gate(MIGRATE, Epoch(7), &marker).unwrap());
+        assert_eq!(scratch.names(".bellwether/claims"), ["migrate_v1.3"]);
+    }
+
+    #[test]
+    fn a_takeover_that_finds_one_of_several_claims_gone_is_lost() {
+        let scratch = with_claims(&[3]);
+        let lost = scratch.volume().claim(MIGRATE, Epoch(7), &[Epoch(3), Epoch(4)], &run()).unwrap();
+        assert!(lost.is_none() && scratch.names(".bellwether/claims").is_empty());
+    }
+
+    #[test]
+    fn of_many_renames_of_one_claim_exactly_one_succeeds() {
+        let scratch = Scratch::new();
+        let at = |epoch: u64| scratch.volume().claim_path(MIGRATE, Epoch(epoch));
+        let barrier = Barrier::new(4);
+        for round in 0..200 {
+            std::fs::write(at(3), "").unwrap();
+            let won = std::thread::scope(|scope| {
+                let racing: Vec<_> = (0..4)
+                    .map(|number| {
+                        let (old, own, barrier) = (at(3), at(100 + number), &barrier);
+                        scope.spawn(move || {
+                            barrier.wait();
+                            rename_claim(&old, &own).unwrap()
+                        })
+                    })
+                    .collect();
+                racing.into_iter().map(|racer| racer.join().unwrap()).filter(|&won| won).count()
+            });
+            assert_eq!(won, 1, "round {round}");
+        }
+    }
+}

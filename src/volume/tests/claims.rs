@@ -1,6 +1,7 @@
 //! Claims: races, takeovers, beats.
 
 use std::os::unix::fs::MetadataExt;
+use std::sync::Barrier;
 
 use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, run};
 use super::super::{Beat, DoneFacts, Fault, How, Marker, UnixMillis};
@@ -12,14 +13,17 @@ fn epochs(numbers: &[u64]) -> Vec<Epoch> {
     numbers.iter().copied().map(Epoch).collect()
 }
 
-/// How many of `racers` replicas win, each claiming from `from` under an epoch of its own.
-fn winners(scratch: &Scratch, racers: u32, from: &[u64]) -> Vec<Epoch> {
-    let from = epochs(from);
+/// Which of `racers` replicas win, all claiming at once, each under an epoch of its own, from what `from` says.
+fn winners(scratch: &Scratch, racers: u32, from: impl Fn(u32) -> Vec<u64>) -> Vec<Epoch> {
+    let barrier = Barrier::new(racers as usize);
     std::thread::scope(|scope| {
         let racing: Vec<_> = (0..racers)
             .map(|number| {
-                let (volume, from) = (scratch.replica(number, "v1"), &from);
-                scope.spawn(move || volume.claim(MIGRATE, Epoch(100 + u64::from(number)), from, &run()).unwrap())
+                let (volume, from, barrier) = (scratch.replica(number, "v1"), epochs(&from(number)), &barrier);
+                scope.spawn(move || {
+                    barrier.wait();
+                    volume.claim(MIGRATE, Epoch(100 + u64::from(number)), &from, &run()).unwrap()
+                })
             })
             .collect();
         racing.into_iter().filter_map(|racer| Some(racer.join().unwrap()?.epoch())).collect()
@@ -44,7 +48,7 @@ fn a_claim_is_visible_with_its_marker() {
 fn of_many_first_claims_exactly_one_wins() {
     for _ in 0..40 {
         let scratch = Scratch::new();
-        let won = winners(&scratch, 8, &[]);
+        let won = winners(&scratch, 8, |_| Vec::new());
         assert_eq!(won.len(), 1, "{won:?}");
         assert_eq!(scratch.names(".bellwether/claims"), [format!("migrate_v1.{}", won[0])]);
         assert!(scratch.names(".bellwether/tmp").is_empty());
@@ -56,7 +60,7 @@ fn of_many_takeovers_exactly_one_wins() {
     for _ in 0..40 {
         let scratch = Scratch::new();
         let _old = claimed(&scratch.volume(), MIGRATE, 3, &[]);
-        let won = winners(&scratch, 8, &[3]);
+        let won = winners(&scratch, 8, |_| vec![3]);
         assert_eq!(won.len(), 1, "{won:?}");
         assert_eq!(scratch.names(".bellwether/claims"), [format!("migrate_v1.{}", won[0])]);
     }
@@ -64,32 +68,23 @@ fn of_many_takeovers_exactly_one_wins() {
 
 #[test]
 fn of_many_takeovers_of_several_claims_exactly_one_wins() {
-    for _ in 0..20 {
+    for _ in 0..40 {
         let scratch = Scratch::new();
         for old in ["migrate_v1.3", "migrate_v1.4", "migrate_v1.0"] {
             scratch.write(&format!(".bellwether/claims/{old}"), "");
         }
-        let won = winners(&scratch, 8, &[3, 0, 4]);
+        let won = winners(&scratch, 8, |number| if number % 2 == 0 { vec![3, 0, 4] } else { vec![4, 3, 0] });
         assert_eq!(won.len(), 1, "{won:?}");
         assert_eq!(scratch.names(".bellwether/claims"), [format!("migrate_v1.{}", won[0])]);
     }
 }
 
 #[test]
-fn first_claims_and_takeovers_that_race_have_at_most_one_winner() {
+fn first_claims_and_takeovers_that_race_have_one_winner() {
     for _ in 0..40 {
         let scratch = Scratch::new();
         let _old = claimed(&scratch.volume(), MIGRATE, 3, &[]);
-        let won: Vec<Epoch> = std::thread::scope(|scope| {
-            let racing: Vec<_> = (0..8_u32)
-                .map(|number| {
-                    let volume = scratch.replica(number, "v1");
-                    let from = epochs(if number % 2 == 0 { &[3] } else { &[] });
-                    scope.spawn(move || volume.claim(MIGRATE, Epoch(100 + u64::from(number)), &from, &run()).unwrap())
-                })
-                .collect();
-            racing.into_iter().filter_map(|racer| Some(racer.join().unwrap()?.epoch())).collect()
-        });
+        let won = winners(&scratch, 8, |number| if number % 2 == 0 { vec![3] } else { Vec::new() });
         assert_eq!(won.len(), 1, "{won:?}");
     }
 }
