@@ -278,6 +278,14 @@ mod tests {
     }
 
     #[test]
+    fn a_takeover_that_finds_another_claim_beside_is_lost_to_it() {
+        let scratch = with_claims(&[3, 5]);
+        let lost = scratch.volume().claim(MIGRATE, Epoch(7), &[Epoch(3)], &run()).unwrap();
+        assert!(lost.is_none() && !scratch.has(".migrating_in_progress_v1"));
+        assert_eq!(scratch.names(".bellwether/claims"), ["migrate_v1.5"]);
+    }
+
+    #[test]
     fn of_many_renames_of_one_claim_exactly_one_succeeds() {
         let scratch = Scratch::new();
         let at = |epoch: u64| scratch.volume().claim_path(MIGRATE, Epoch(epoch));

@@ -227,6 +227,15 @@ mod tests {
     }
 
     #[test]
+    fn a_waiter_does_not_get_a_guard_that_guards_nothing() {
+        let scratch = Scratch::new();
+        let mut waiter = scratch.replica(1, "v1").open_guard().unwrap();
+        std::fs::remove_file(scratch.path(".bellwether/guard.lock")).unwrap();
+        waiter.wait().unwrap();
+        assert!(!scratch.replica(2, "v1").open_guard().unwrap().try_take().unwrap());
+    }
+
+    #[test]
     fn the_holder_is_found_by_kernel_and_by_note() {
         let scratch = Scratch::new();
         let volume = scratch.volume();
