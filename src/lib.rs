@@ -7,3 +7,5 @@ pub mod needs;
 pub mod protocol;
 #[cfg(feature = "io")]
 pub mod settings;
+#[cfg(feature = "io")]
+pub mod volume;

@@ -1,0 +1,238 @@
+//! How work ends: done, ready, failed, retired.
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::UnixMillis;
+use super::marker::{self, MARKER_LIMIT};
+use super::{HeldClaim, How, Marker, SCHEMA, Volume, VolumeError, files};
+use crate::protocol::{Epoch, Foreign, Occupant, Revision, StepId, StepName, claim_name};
+
+/// What a done marker tells.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DoneFacts {
+    /// When it was done, by the local wall clock.
+    pub finished_at: UnixMillis,
+    /// How long the run took, in milliseconds.
+    pub duration_ms: u64,
+    /// How it came about.
+    pub how: How,
+}
+
+/// What the failed marker tells: everything a person needs to go on.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Failure {
+    /// The step that failed for good.
+    pub step: String,
+    /// How its last run ended, in words.
+    pub end: String,
+    /// How many runs ended badly.
+    pub attempts: u32,
+    /// The last lines of its output, masked.
+    pub lines: Vec<String>,
+    /// Where the rest of it is.
+    pub log: String,
+    /// Commands to go on with.
+    pub commands: Vec<String>,
+}
+
+/// The failed marker as it is written.
+#[derive(Serialize)]
+struct FailedMarker<'a> {
+    schema: u32,
+    rev: &'a str,
+    epoch: u64,
+    replica: &'a super::Replica,
+    failed_at: String,
+    #[serde(flatten)]
+    failure: &'a Failure,
+}
+
+impl Volume {
+    /// Makes a claim the done marker; then clears the in-progress marker, the record and the step's data. `false`: the
+    /// claim was no longer ours, and nothing has been touched.
+    ///
+    /// Called after the step's own process succeeded and its descendants are gone. May be called again after an error.
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`]. The step may be done nevertheless; call again, or look.
+    pub fn commit(&self, held: &mut HeldClaim, done: &DoneFacts) -> Result<bool, VolumeError> {
+        let path = self.done_path(held.step);
+        if !held.committed {
+            // "Not there" is looked at once more: NFS repeats requests.
+            if !files::rename(&held.claim, &path)? && !self.is_done_by(held)? {
+                return Ok(false);
+            }
+            held.committed = true;
+        }
+        files::sync_directory(self.root())?;
+        let full = Marker {
+            finished_at: Some(done.finished_at.to_string()),
+            duration_ms: Some(done.duration_ms),
+            how: Some(done.how),
+            beat_every: None,
+            done: None,
+            ..held.marker.clone()
+        };
+        // What counts is that it is there; on a full disk it keeps what the claim said.
+        let _ = self.publish(&path, files::PUBLIC, &full.line());
+        held.hide()?;
+        self.clear_record(&self.step(held.step).name)?;
+        Ok(true)
+    }
+
+    fn is_done_by(&self, held: &HeldClaim) -> Result<bool, VolumeError> {
+        let Some((content, _)) = files::read_small(&self.done_path(held.step), MARKER_LIMIT)? else { return Ok(false) };
+        Ok(Marker::parse(&content).is_ok_and(|marker| marker.is_of(held.epoch)))
+    }
+
+    /// Announces that every step is done; on return that survives a power loss. `false`: a done marker is missing, and
+    /// nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`].
+    pub fn write_ready(&self, epoch: Epoch, plan_digest: &str) -> Result<bool, VolumeError> {
+        for step in self.plan().ids() {
+            let path = self.done_path(step);
+            match files::open_to_read(&path)? {
+                // Whoever wrote it may have been cut off before the sync.
+                Some(file) => file.sync_all().map_err(VolumeError::io("sync", &path))?,
+                None => return Ok(false),
+            }
+        }
+        let now = UnixMillis::wall_clock();
+        let marker = Marker {
+            finished_at: Some(now.to_string()),
+            plan: Some(plan_digest.to_owned()),
+            ..self.blank_marker(epoch)
+        };
+        self.publish(&self.root().join(self.revision().ready_marker()), files::PUBLIC, &marker.line())?;
+        Ok(true)
+    }
+
+    /// Whether `.ready_<rev>` is there. Works on a read-only mount.
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`], also when something else than a file stands there.
+    pub fn is_ready(&self) -> Result<bool, VolumeError> {
+        let path = self.root().join(self.revision().ready_marker());
+        Ok(files::open_to_read(&path)?.is_some())
+    }
+
+    /// Writes `.failed_<rev>`.
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`].
+    pub fn write_failed(&self, epoch: Epoch, failure: &Failure) -> Result<(), VolumeError> {
+        let content = FailedMarker {
+            schema: SCHEMA,
+            rev: self.revision().as_str(),
+            epoch: epoch.0,
+            replica: self.replica(),
+            failed_at: UnixMillis::wall_clock().to_string(),
+            failure,
+        };
+        let path = self.root().join(self.revision().failed_marker());
+        self.publish(&path, files::PUBLIC, &marker::line(&content)).map(drop)
+    }
+
+    /// What `.failed_<rev>` tells; one that cannot be read tells an empty [`Failure`]. `None`: it is not there.
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`].
+    pub fn read_failed(&self) -> Result<Option<Failure>, VolumeError> {
+        let path = self.root().join(self.revision().failed_marker());
+        let content = files::read_small(&path, MARKER_LIMIT)?;
+        Ok(content.map(|(content, _)| serde_json::from_slice(&content).unwrap_or_default()))
+    }
+
+    /// Removes `.failed_<rev>`; `false` if it was not there.
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`].
+    pub fn clear_failed(&self) -> Result<bool, VolumeError> {
+        let removed = files::remove(&self.root().join(self.revision().failed_marker()))?;
+        files::sync_directory(self.root())?;
+        Ok(removed)
+    }
+
+    /// Removes a stale occupant of a step of ours without taking over. `false`: it has changed since it was looked at,
+    /// and what is left of it stays.
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`].
+    pub fn retire_step(&self, step: StepId, occupant: &Occupant) -> Result<bool, VolumeError> {
+        let shown = [self.step(step).in_progress.in_progress(self.revision())];
+        self.retire(&self.step(step).name, self.revision(), &shown, occupant)
+    }
+
+    /// The same for stale work of another revision or plan.
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`].
+    pub fn retire_foreign(&self, foreign: &Foreign) -> Result<bool, VolumeError> {
+        let shown: Vec<String> = self.shown_by(&foreign.step, &foreign.rev)?;
+        let Ok(name) = StepName::parse(&foreign.step) else { return Ok(false) };
+        self.retire(&name, &foreign.rev, &shown, &foreign.occupant)
+    }
+
+    fn retire(
+        &self,
+        step: &StepName,
+        rev: &Revision,
+        shown: &[String],
+        occupant: &Occupant,
+    ) -> Result<bool, VolumeError> {
+        for &epoch in &occupant.claims {
+            if !files::remove(&self.private("claims").join(claim_name(step, rev, epoch)))? {
+                return Ok(false);
+            }
+        }
+        let Some(seen) = occupant.stamp else { return Ok(true) };
+        for name in shown {
+            let path = self.root().join(name);
+            let Some(stat) = files::stat(&path)? else { continue };
+            let stamp = super::look::stamp(&stat);
+            // Of two markers for one step the look told of the later; the other was silent even longer.
+            if stamp != seen && stamp.mtime >= seen.mtime {
+                return Ok(false);
+            }
+            files::remove(&path)?;
+        }
+        Ok(true)
+    }
+
+    /// Undoes steps of our revision: the ready marker goes first, then the failed marker, then all that says that
+    /// these steps are, or were, at work or done. Gives the names of the markers removed.
+    ///
+    /// Called under the guard, for `reset`.
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`]; what was removed until then stays removed.
+    pub fn reset(&self, steps: &[StepId]) -> Result<Vec<String>, VolumeError> {
+        let mut names = vec![self.revision().ready_marker(), self.revision().failed_marker()];
+        names.extend(steps.iter().map(|&step| self.step(step).done.done(self.revision())));
+        names.extend(steps.iter().map(|&step| self.step(step).in_progress.in_progress(self.revision())));
+        let mut removed = Vec::new();
+        for name in names {
+            if files::remove(&self.root().join(&name))? {
+                files::sync_directory(self.root())?;
+                removed.push(name);
+            }
+        }
+        for &step in steps {
+            self.remove_claims(&self.step(step).name, self.revision())?;
+            self.clear_record(&self.step(step).name)?;
+        }
+        Ok(removed)
+    }
+}

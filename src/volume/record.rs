@@ -1,0 +1,249 @@
+//! The record: what is known about a step, kept for successors; and the file of data that belongs to the step.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::UnixMillis;
+use super::marker::{self, MARKER_LIMIT};
+use super::{SCHEMA, Volume, VolumeError, files};
+use crate::protocol::{LastEnd, RecordView, Revision, StepId, StepName};
+
+/// However clocks have jumped, nobody waits longer than this for the next attempt.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// It has not, as far as was written down.
+    Open,
+    /// It ended with this exit code, other than 0 and 75.
+    Exit(i32),
+    /// It was ended by this signal.
+    Signal(i32),
+    /// We stopped it.
+    Stopped,
+    /// A successor found it open: its leader vanished.
+    Vanished,
+    /// It took longer than its timeout.
+    TimedOut,
+    /// It asked to be tried again later (exit 75).
+    NotYet,
+}
+
+/// What is known about a step. Written and synced before each spawn and after each end.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Record {
+    /// The revision whose attempts these are.
+    pub rev: String,
+    /// The leadership that wrote it.
+    pub epoch: u64,
+    /// Counted attempts of that revision.
+    pub attempts: u32,
+    /// The next attempt may begin at this time on the volume's clock ([`Volume::now`]).
+    #[serde(default)]
+    pub not_before: Option<UnixMillis>,
+    /// For how long, in sum, its runs have asked to be tried again later, in milliseconds.
+    #[serde(default)]
+    pub deferred_ms: u64,
+    /// How the last run ended; `None`: none ever began.
+    pub last_end: Option<End>,
+    /// When the last run began, by its leader's wall clock.
+    #[serde(default)]
+    pub started_at: Option<UnixMillis>,
+    /// How long the last run took, in milliseconds.
+    #[serde(default)]
+    pub duration_ms: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    schema: u32,
+    #[serde(flatten)]
+    record: &'a Record,
+}
+
+/// A record as it was found.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Found {
+    Nothing,
+    Record(Record),
+    /// It is there and cannot be read. Attempts then begin at 0, but the last run counts as open: the next attempt
+    /// writes a good record, so a crash loop stays bounded, and a run is never taken for one that ended well.
+    Unreadable,
+}
+
+impl Record {
+    /// What the protocol needs to know, for `rev`, at `now` on the volume's clock. Where there is no such clock we
+    /// cannot write either, and the wait does not matter.
+    pub(super) fn view(&self, rev: &Revision, now: Option<UnixMillis>) -> RecordView {
+        let last_end = match self.last_end {
+            None => LastEnd::None,
+            Some(End::Open) => LastEnd::Open,
+            Some(End::Stopped) => LastEnd::Stopped,
+            Some(End::NotYet) => LastEnd::NotYet,
+            Some(End::Exit(_) | End::Signal(_) | End::Vanished | End::TimedOut) => LastEnd::Bad,
+        };
+        if self.rev != rev.as_str() {
+            return RecordView { last_end, ..RecordView::BLANK };
+        }
+        let wait = now.zip(self.not_before).map_or(Duration::ZERO, |(now, then)| now.until(then));
+        RecordView {
+            attempts: self.attempts,
+            wait: wait.min(LONGEST_WAIT),
+            deferred: Duration::from_millis(self.deferred_ms),
+            last_end,
+        }
+    }
+}
+
+impl Volume {
+    fn record_path(&self, name: &StepName) -> PathBuf {
+        self.private("steps").join(format!("{name}.json"))
+    }
+
+    fn data_path_of(&self, name: &StepName) -> PathBuf {
+        self.private("steps").join(format!("{name}.data"))
+    }
+
+    /// Writes a step's record; on return it survives a power loss.
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`]; the earlier record is then still whole.
+    pub fn write_record(&self, step: StepId, record: &Record) -> Result<(), VolumeError> {
+        let line = marker::line(&Line { schema: SCHEMA, record });
+        self.publish(&self.record_path(&self.step(step).name), files::PRIVATE, &line).map(drop)
+    }
+
+    /// A step's record, of whatever revision. `None`: there is none, or it cannot be read (a look says which).
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`].
+    pub fn read_record(&self, step: StepId) -> Result<Option<Record>, VolumeError> {
+        Ok(match self.find_record(&self.step(step).name)? {
+            Found::Record(record) => Some(record),
+            Found::Nothing | Found::Unreadable => None,
+        })
+    }
+
+    pub(super) fn find_record(&self, name: &StepName) -> Result<Found, VolumeError> {
+        let content = match files::read_small(&self.record_path(name), MARKER_LIMIT) {
+            Ok(Some((content, _))) => content,
+            Ok(None) => return Ok(Found::Nothing),
+            // It is private; whoever may only look must be able to look at the rest.
+            Err(error) if error.fault() == super::Fault::Denied => return Ok(Found::Unreadable),
+            Err(error) => return Err(error),
+        };
+        Ok(serde_json::from_slice(&content).map_or(Found::Unreadable, Found::Record))
+    }
+
+    /// Removes a step's data, then its record; both may be missing.
+    pub(super) fn clear_record(&self, name: &StepName) -> Result<(), VolumeError> {
+        files::remove(&self.data_path_of(name))?;
+        files::remove(&self.record_path(name))?;
+        Ok(())
+    }
+
+    /// The file that belongs to the step itself (`BELLWETHER_RECORD`). It survives stop, failure, takeover and a change
+    /// of revision; only done clears it. It is no part of the record, so that a step cannot damage our counts.
+    pub fn data_path(&self, step: StepId) -> PathBuf {
+        self.data_path_of(&self.step(step).name)
+    }
+
+    /// Creates the step's own file, empty and with mode 0600, if it is missing, and gives it to `owner` (user, group)
+    /// if the step runs as another user. Gives its path.
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`].
+    pub fn ensure_data_file(&self, step: StepId, owner: Option<(u32, u32)>) -> Result<PathBuf, VolumeError> {
+        let path = self.data_path(step);
+        let file = self.open_or_create(&path, files::PRIVATE)?;
+        if let Some((uid, gid)) = owner {
+            let given = std::os::unix::fs::fchown(&file, Some(uid), Some(gid));
+            given.map_err(VolumeError::io("give away", &path))?;
+        }
+        Ok(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{MIGRATE, Scratch, rev};
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    fn record(end: End) -> Record {
+        Record {
+            rev: "v1".to_owned(),
+            epoch: 4,
+            attempts: 2,
+            not_before: Some(UnixMillis(10_000)),
+            deferred_ms: 1_500,
+            last_end: Some(end),
+            started_at: Some(UnixMillis(5)),
+            duration_ms: None,
+        }
+    }
+
+    #[test]
+    fn a_record_reads_as_it_was_written_and_is_private() {
+        let scratch = Scratch::new();
+        let volume = scratch.volume();
+        assert_eq!(volume.read_record(MIGRATE).unwrap(), None);
+        for end in [End::Open, End::Exit(2), End::Signal(9), End::Stopped, End::NotYet, End::TimedOut, End::Vanished] {
+            volume.write_record(MIGRATE, &record(end)).unwrap();
+            assert_eq!(volume.read_record(MIGRATE).unwrap(), Some(record(end)));
+        }
+        let mode = scratch.path(".bellwether/steps/migrate.json").metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(scratch.names(".bellwether/tmp").is_empty());
+    }
+
+    #[test]
+    fn a_view_is_translated_to_the_revision_that_looks() {
+        let now = Some(UnixMillis(9_000));
+        let own = record(End::Exit(1)).view(&rev("v1"), now);
+        assert_eq!((own.attempts, own.wait, own.last_end), (2, Duration::from_secs(1), LastEnd::Bad));
+        assert_eq!(own.deferred, Duration::from_millis(1_500));
+        let other = record(End::Open).view(&rev("v2"), now);
+        assert_eq!(other, RecordView { last_end: LastEnd::Open, ..RecordView::BLANK });
+    }
+
+    #[test]
+    fn waits_are_bounded_however_clocks_jump() {
+        let wait = |now| record(End::NotYet).view(&rev("v1"), now).wait;
+        assert_eq!(wait(Some(UnixMillis(11_000))), Duration::ZERO);
+        assert_eq!(wait(None), Duration::ZERO);
+        let mut jumped = record(End::NotYet);
+        jumped.not_before = Some(UnixMillis(u64::MAX));
+        assert_eq!(jumped.view(&rev("v1"), Some(UnixMillis(0))).wait, LONGEST_WAIT);
+    }
+
+    #[test]
+    fn the_steps_own_file_is_created_once_and_kept() {
+        let scratch = Scratch::new();
+        let volume = scratch.volume();
+        let path = volume.ensure_data_file(MIGRATE, None).unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+        std::fs::write(&path, "installing: shop").unwrap();
+        assert_eq!(scratch.replica(2, "v2").ensure_data_file(MIGRATE, None).unwrap(), path);
+        volume.write_record(MIGRATE, &record(End::Stopped)).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "installing: shop");
+    }
+
+    #[test]
+    fn a_torn_record_is_told_from_none() {
+        let scratch = Scratch::new();
+        let name = StepName::parse("migrate").unwrap();
+        assert_eq!(scratch.volume().find_record(&name).unwrap(), Found::Nothing);
+        for torn in ["", r#"{"schema":1,"rev":"v1","#, "[]", "null"] {
+            scratch.write(".bellwether/steps/migrate.json", torn);
+            assert_eq!(scratch.volume().find_record(&name).unwrap(), Found::Unreadable, "{torn}");
+        }
+    }
+}

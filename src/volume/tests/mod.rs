@@ -1,0 +1,7 @@
+//! Tests of what several files of this module do together.
+
+mod claims;
+mod crashes;
+mod ends;
+mod looks;
+mod refusals;
