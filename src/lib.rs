@@ -2,4 +2,6 @@
 
 #[cfg(feature = "io")]
 pub mod exit;
+#[cfg(feature = "io")]
+pub mod process;
 pub mod protocol;
