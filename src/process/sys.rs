@@ -105,7 +105,8 @@ pub(crate) fn read_signal(fd: BorrowedFd<'_>) -> io::Result<i32> {
 /// Lets the runtime watch a descriptor until it is readable.
 pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open and the same descriptor as long as it lives, and the `AsyncFd` owns it.
-    unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }
+    let watched = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+    Ok(watched?)
 }
 
 /// Every signal gets its default disposition. Async-signal-safe.
