@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use bellwether::process::{StopSignals, hand_off};
 use rustix::process::Signal;
 
-use crate::util::{BIN, again, block_on, is_again, signal, signal_sets, state, wait_until};
+use crate::util::{BIN, again_blocking, block_on, is_again, signal, signal_sets, state, wait_until};
 
 /// Perl: leaves everything behind that an exec would not clear.
 fn litter(then: &str) -> String {
@@ -125,7 +125,10 @@ fn listen() {
 
 #[test]
 fn a_signal_that_the_runtime_did_not_read_is_not_lost() {
-    let output = again("handoff::listen").env("BELLWETHER_TEST_LISTEN", "1").output().unwrap();
+    let output = again_blocking("SIGTERM, SIGINT, SIGHUP", "handoff::listen")
+        .env("BELLWETHER_TEST_LISTEN", "1")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(143), "{output:?}");
     assert!(!String::from_utf8_lossy(&output.stdout).contains("served"));
 }

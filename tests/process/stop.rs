@@ -22,7 +22,8 @@ fn a_stop_asks_first_and_hears_the_answer() {
         process.stop();
         let told = hear(&mut process).await;
         assert_eq!((&told.end().how, told.end().stopped, told.end().leftovers), (&RunHow::Exit(9), true, 0));
-        assert_eq!(told.lines, ["tidying"]);
+        // The shell may also say that its `sleep` was terminated.
+        assert_eq!(told.lines.last().unwrap(), "tidying");
         process.stop();
         process.kill();
     });

@@ -152,6 +152,15 @@ pub(crate) fn again(test: &str) -> Command {
     command
 }
 
+/// The same with these signals blocked in every thread: libtest runs no test in the main thread.
+pub(crate) fn again_blocking(signals: &str, test: &str) -> Command {
+    let plain = again(test);
+    let script = format!("use POSIX; sigprocmask(SIG_BLOCK, POSIX::SigSet->new({signals})); exec @ARGV");
+    let mut command = Command::new("perl");
+    command.args(["-e", &script]).arg(plain.get_program()).args(plain.get_args()).env(ISOLATED, "1");
+    command
+}
+
 /// Whether this process is one that [`again`] has started.
 pub(crate) fn is_again() -> bool {
     env::var_os(ISOLATED).is_some()
@@ -160,11 +169,12 @@ pub(crate) fn is_again() -> bool {
 /// Python: a main process and a daemon of its own (double fork, new session, no descriptor left), both deaf to TERM.
 /// Their pids appear in `main` and `daemon` in the directory.
 pub(crate) fn stubborn(directory: &Path, last_words: &str) -> String {
+    let directory = directory.display();
     format!(
         r"
 import os, signal
 def tell(name):
-    path = os.path.join({directory:?}, name)
+    path = os.path.join('{directory}', name)
     with open(path + '.new', 'w') as file: file.write('%d\n' % os.getpid())
     os.rename(path + '.new', path)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
