@@ -11,7 +11,9 @@ use bellwether::process::{StepProcess, StepSpec, boottime};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
-use crate::util::{again, block_on, is_again, is_alive, pid_in, python, signal, state, stubborn, wait_until};
+use crate::util::{
+    again, block_on, hear_line, is_again, is_alive, pid_in, python, signal, state, stubborn, wait_until,
+};
 
 const DIRECTORY: &str = "BELLWETHER_TEST_DIRECTORY";
 const DEADLINE: &str = "BELLWETHER_TEST_DEADLINE_MS";
@@ -23,12 +25,16 @@ fn lead() {
     let directory = Path::new(&directory);
     let guard = File::create(directory.join("guard")).unwrap();
     flock(&guard, FlockOperation::LockExclusive).unwrap();
-    let deadline =
-        env::var(DEADLINE).ok().map(|millis| boottime::now() + Duration::from_millis(millis.parse().unwrap()));
-    let spec = StepSpec { grace: Duration::from_millis(50), deadline, ..python(&stubborn(directory, "")) };
+    let script = stubborn(directory, "print('ready', flush=True)");
+    let spec = StepSpec { grace: Duration::from_millis(50), ..python(&script) };
     let end = block_on(async {
         let mut process = StepProcess::spawn(&spec, Some(guard.as_fd())).unwrap();
         fs::write(directory.join("shim"), format!("{}\n", process.shim_pid())).unwrap();
+        hear_line(&mut process, "ready").await;
+        if let Ok(millis) = env::var(DEADLINE) {
+            process.set_deadline(Some(boottime::now() + Duration::from_millis(millis.parse().unwrap())));
+            fs::write(directory.join("armed"), "").unwrap();
+        }
         process.wait().await
     });
     fs::write(directory.join("end"), format!("{end:?}")).unwrap();
@@ -98,8 +104,10 @@ fn a_step_that_survives_leader_and_shim_still_holds_the_guard() {
 #[test]
 fn a_frozen_leaders_step_is_stopped_at_the_deadline() {
     let scratch = tempfile::tempdir().unwrap();
-    let mut leader = start_leader(scratch.path(), Some("1500"));
-    signal_when_started(&leader, scratch.path());
+    let mut leader = start_leader(scratch.path(), Some("3000"));
+    wait_until("the deadline is set", || scratch.path().join("armed").exists());
+    signal(leader.pid(), Signal::STOP);
+    wait_until("the leader is frozen", || state(leader.pid()) == Some('T'));
     let pids = ["main", "daemon"].map(|name| pid_in(&scratch.path().join(name)));
     wait_until("the tree is gone", || !pids.into_iter().any(is_alive));
     assert_eq!(state(leader.pid()), Some('T'), "the leader had no part in it");
@@ -107,11 +115,4 @@ fn a_frozen_leaders_step_is_stopped_at_the_deadline() {
     assert!(leader.0.wait().unwrap().success());
     let end = fs::read_to_string(scratch.path().join("end")).unwrap();
     assert!(end.contains("Signal(9), stopped: true"), "{end}");
-}
-
-/// Freezes the leader as soon as its shim has got the task: when the step is seen, or at the deadline's latest.
-fn signal_when_started(leader: &Leader, directory: &Path) {
-    pid_in(&directory.join("main"));
-    signal(leader.pid(), Signal::STOP);
-    wait_until("the leader is frozen", || state(leader.pid()) == Some('T'));
 }

@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use bellwether::process::{OwnChild, become_subreaper, reap_orphans, resign_subreaper};
+use bellwether::process::{OwnChild, become_subreaper, reap_continuously, reap_orphans, resign_subreaper};
 
-use crate::util::{is_isolated, pid_in, state, wait_until};
+use crate::util::{block_on, is_isolated, pid_in, state, wait_until};
 
 /// An orphan of ours that ends as soon as we are its parent; its pid is in `path`.
 fn orphan(path: &std::path::Path) -> i32 {
@@ -40,4 +40,38 @@ fn orphans_are_reaped_and_our_childs_status_stays() {
     wait_until("a child without an owner is an orphan", || reap_orphans() == 1);
     assert_eq!(state(pid), None);
     resign_subreaper().unwrap();
+}
+
+#[test]
+fn a_leader_reaps_while_it_does_other_things() {
+    if !is_isolated("reap::a_leader_reaps_while_it_does_other_things") {
+        return;
+    }
+    become_subreaper().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    block_on(async {
+        let everything = async {
+            for n in 0..5 {
+                let pid = orphan(&scratch.path().join(n.to_string()));
+                while state(pid).is_some() {
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        tokio::select! {
+            () = everything => {}
+            failed = reap_continuously() => panic!("{failed:?}"),
+        }
+    });
+}
+
+#[test]
+fn as_pid_1_everybodys_orphans_are_reaped() {
+    // The shell's orphan is nobody's but PID 1's, which is our supervisor.
+    let script =
+        "(perl -e '1 until getppid() == 1' & echo $!) | { read -r orphan; while [ -e /proc/$orphan ]; do :; done; }";
+    let supervisor = [crate::util::BIN, "__supervise", "--", "/bin/sh", "-c", script];
+    let output = Command::new("unshare").args(["--pid", "--fork", "--mount-proc"]).args(supervisor).output().unwrap();
+    let refused = String::from_utf8_lossy(&output.stderr).contains("Operation not permitted");
+    assert!(refused || output.status.success(), "{output:?}");
 }
