@@ -1,4 +1,9 @@
-//! Exit codes, after `sysexits.h`.
+//! Exit codes, after `sysexits.h`, and how an error is told.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use crate::protocol::Fault;
 
 /// What the binary ends with. A command that was exec'd ends with its own code.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -32,6 +37,14 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// What a fault of the volume ends with.
+    pub fn of_fault(fault: Fault) -> Exit {
+        match fault {
+            Fault::Denied => Exit::Permission,
+            Fault::Full | Fault::ReadOnly | Fault::Broken => Exit::VolumeIo,
+        }
+    }
+
     /// The number a shell sees.
     pub fn code(self) -> i32 {
         match self {
@@ -50,4 +63,15 @@ impl Exit {
             Exit::Command(code) => code,
         }
     }
+}
+
+/// An error with its causes, in one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
 }

@@ -36,3 +36,10 @@ pub use spawn::StepProcess;
 pub use spec::{RunEnd, RunEvent, RunHow, StepSpec};
 pub use supervise::supervise;
 pub use user::{User, UserError};
+
+/// Ends this process with `exit` after `limit` (whole seconds), whatever it hangs in: a probe's own alarm.
+///
+/// For the binary's main thread. SIGALRM must not be blocked.
+pub fn exit_after(limit: std::time::Duration, exit: crate::exit::Exit) {
+    sys::exit_after(limit, exit.code());
+}

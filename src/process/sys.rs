@@ -146,6 +146,23 @@ pub(crate) fn exit_on(signal: i32) {
     }
 }
 
+/// Ends the process with `code` after this long, whatever it hangs in (unless the kernel itself cannot be interrupted).
+pub(crate) fn exit_after(limit: std::time::Duration, code: i32) {
+    use std::sync::atomic::{AtomicI32, Ordering};
+    static CODE: AtomicI32 = AtomicI32::new(0);
+    extern "C" fn leave(_: libc::c_int) {
+        // SAFETY: `_exit` is async-signal-safe and does not return.
+        unsafe { libc::_exit(CODE.load(Ordering::Relaxed)) }
+    }
+    CODE.store(code, Ordering::Relaxed);
+    let handler: extern "C" fn(libc::c_int) = leave;
+    // SAFETY: the handler has the signature that `signal` expects and calls only `_exit`.
+    unsafe { libc::signal(libc::SIGALRM, handler as libc::sighandler_t) };
+    let seconds = libc::c_uint::try_from(limit.as_secs()).unwrap_or(libc::c_uint::MAX);
+    // SAFETY: sets a timer of this process.
+    unsafe { libc::alarm(seconds) };
+}
+
 /// Stops the process's interval timers (`alarm` among them), which would survive an exec.
 pub(crate) fn stop_timers() {
     let zero = libc::timeval { tv_sec: 0, tv_usec: 0 };

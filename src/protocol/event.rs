@@ -32,7 +32,9 @@ pub enum Fault {
     Full,
     /// Permission denied.
     Denied,
-    /// Anything else: a read-only or broken file system, a directory where a file should be.
+    /// Mounted read-only.
+    ReadOnly,
+    /// Anything else: a broken file system, a directory where a file should be.
     Broken,
 }
 

@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::env::{Env, Overlay};
 use super::mask::Mask;
 use super::number::{count, seconds};
-use super::parse::{self, LogFormat, LogLevel, OnDowngrade, OnFailure, VolumeLocks};
+use super::parse::{self, LogFormat, LogLevel, VolumeLocks};
 use super::pick::{Picked, pick, read};
 use super::plan_file::{LoadedPlan, StepDefaults};
 use super::problem::{Notice, Problem};
 use super::table::{REFUSED, RETIRED, SETTINGS, find, names as n};
 use super::unknown;
 use super::warm::checked;
-use crate::protocol::Revision;
+use crate::protocol::{OnDowngrade, OnFailure, Revision};
 
 /// Everything a replica was told, checked. Made by [`Settings::from`].
 #[derive(Clone, Debug)]

@@ -26,7 +26,7 @@ pub use env::{Env, Overlay};
 pub use flags::{CommandLine, Scan, scan};
 pub use mask::Mask;
 pub(crate) use mask::percent_decoded;
-pub use parse::{LogFormat, LogLevel, OnDowngrade, OnFailure, VolumeLocks};
+pub use parse::{LogFormat, LogLevel, VolumeLocks};
 pub use plan_file::{LoadedPlan, PLAN_SCHEMA, StepCommand, StepDefaults};
 pub use problem::{Notice, Problem};
 pub use subcommands::Subcommand;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::spelling;
-use crate::protocol::Revision;
+use crate::protocol::{OnDowngrade, OnFailure, Revision};
 
 /// What is said about the locks of the volume (`BELLWETHER_VOLUME_LOCKS`).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -14,24 +14,6 @@ pub enum VolumeLocks {
     Trusted,
     /// They do not.
     Untrusted,
-}
-
-/// What to do when a step has failed for good (`BELLWETHER_ON_FAILURE`).
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum OnFailure {
-    /// End with code 78.
-    Exit,
-    /// Stay alive, not ready, and repeat the reason.
-    Hold,
-}
-
-/// What a ready replica does when a newer revision has been rolled out (`BELLWETHER_ON_DOWNGRADE`).
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum OnDowngrade {
-    /// Warn and serve.
-    Warn,
-    /// Refuse to serve.
-    Refuse,
 }
 
 /// How much is logged (`BELLWETHER_LOG`).

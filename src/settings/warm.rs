@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::env::Overlay;
-use super::parse::{OnDowngrade, directory, on_downgrade, revision, yes_or_no};
+use super::parse::{directory, on_downgrade, revision, yes_or_no};
 use super::pick::{Picked, pick};
 use super::problem::Problem;
 use super::table::{find, names};
-use crate::protocol::Revision;
+use crate::protocol::{OnDowngrade, Revision};
 
 /// Enough to look for the ready marker.
 #[derive(Clone, Debug, Eq, PartialEq)]

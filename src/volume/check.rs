@@ -52,7 +52,7 @@ impl Volume {
     ///
     /// # Errors
     ///
-    /// [`VolumeError::Unusable`] with all that a person needs to repair it; [`Fault::Full`](super::Fault::Full) is
+    /// [`VolumeError::Unusable`] with all that a person needs to repair it; [`Fault::Full`](crate::protocol::Fault::Full) is
     /// worth a retry.
     pub fn prepare(&self, candidate: Uuid) -> Result<Prepared, VolumeError> {
         self.check_root()?;
@@ -149,9 +149,10 @@ fn space_warning(free: u64, root: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Replica;
     use super::super::testing::{Scratch, plan, rev};
-    use super::super::{Fault, Replica};
     use super::*;
+    use crate::protocol::Fault;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn at(path: &Path) -> Volume {

@@ -89,7 +89,7 @@ impl Volume {
     ///
     /// # Errors
     ///
-    /// A [`VolumeError`]; on a full disk ([`Fault::Full`](super::Fault::Full)) nothing of an earlier claim is lost.
+    /// A [`VolumeError`]; on a full disk ([`Fault::Full`](crate::protocol::Fault::Full)) nothing of an earlier claim is lost.
     pub fn claim(
         &self,
         step: StepId,

@@ -28,6 +28,12 @@ impl UnixMillis {
         Duration::from_millis(later.0.saturating_sub(self.0))
     }
 
+    /// The moment `span` earlier.
+    #[must_use]
+    pub fn before(self, span: Duration) -> UnixMillis {
+        UnixMillis(self.0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// The moment `span` later.
     #[must_use]
     pub fn after(self, span: Duration) -> UnixMillis {

@@ -5,38 +5,25 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-/// What kind of trouble an error is: what a caller does about it depends on nothing else.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Fault {
-    /// No space or no quota is left. Worth trying again: somebody may free some.
-    Full,
-    /// The kernel refused us (owner, mode, security module).
-    Denied,
-    /// The volume is mounted read-only.
-    ReadOnly,
-    /// Anything else.
-    Other,
+use crate::protocol::Fault;
+
+/// Classifies what the kernel said.
+fn fault_of(error: &io::Error) -> Fault {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOSPC | Errno::DQUOT) => Fault::Full,
+        Some(Errno::ACCESS | Errno::PERM) => Fault::Denied,
+        Some(Errno::ROFS) => Fault::ReadOnly,
+        _ => Fault::Broken,
+    }
 }
 
-impl Fault {
-    /// Classifies what the kernel said.
-    pub fn of(error: &io::Error) -> Fault {
-        match error.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::NOSPC | Errno::DQUOT) => Fault::Full,
-            Some(Errno::ACCESS | Errno::PERM) => Fault::Denied,
-            Some(Errno::ROFS) => Fault::ReadOnly,
-            _ => Fault::Other,
-        }
-    }
-
-    /// What a person can do about it, as the end of a sentence.
-    fn repair(self) -> String {
-        match self {
-            Fault::Full => "; the volume is full: free some space".to_owned(),
-            Fault::Denied => format!("; give the volume to this user: {}", chown_command()),
-            Fault::ReadOnly => "; it is mounted read-only: mount it writable where a replica may lead".to_owned(),
-            Fault::Other => String::new(),
-        }
+/// What a person can do about it, as the end of a sentence.
+fn repair(error: &io::Error) -> String {
+    match fault_of(error) {
+        Fault::Full => "; the volume is full: free some space".to_owned(),
+        Fault::Denied => format!("; give the volume to this user: {}", chown_command()),
+        Fault::ReadOnly => "; it is mounted read-only: mount it writable where a replica may lead".to_owned(),
+        Fault::Broken => String::new(),
     }
 }
 
@@ -58,7 +45,7 @@ pub enum VolumeError {
         found: &'static str,
     },
     /// The volume's root cannot be read.
-    #[error("the volume {} cannot be read by {}{}", path.display(), us(), Fault::of(source).repair())]
+    #[error("the volume {} cannot be read by {}{}", path.display(), us(), repair(source))]
     Unreadable {
         /// The root.
         path: PathBuf,
@@ -66,7 +53,7 @@ pub enum VolumeError {
         source: io::Error,
     },
     /// The volume cannot be used by a replica that wants to lead.
-    #[error("cannot {action} {} (owner {}:{}, mode {mode:04o}) as {}{}", path.display(), owner.0, owner.1, us(), Fault::of(source).repair())]
+    #[error("cannot {action} {} (owner {}:{}, mode {mode:04o}) as {}{}", path.display(), owner.0, owner.1, us(), repair(source))]
     Unusable {
         /// What was tried, as a verb with its object's kind.
         action: &'static str,
@@ -104,7 +91,7 @@ pub enum VolumeError {
         problem: &'static str,
     },
     /// Any other failed operation.
-    #[error("cannot {action} {}{}", path.display(), Fault::of(source).repair())]
+    #[error("cannot {action} {}{}", path.display(), repair(source))]
     Io {
         /// What was tried, as a verb.
         action: &'static str,
@@ -121,12 +108,12 @@ impl VolumeError {
         match self {
             VolumeError::Unreadable { source, .. }
             | VolumeError::Unusable { source, .. }
-            | VolumeError::Io { source, .. } => Fault::of(source),
+            | VolumeError::Io { source, .. } => fault_of(source),
             VolumeError::Missing { .. }
             | VolumeError::NotADirectory { .. }
             | VolumeError::NoLinks { .. }
             | VolumeError::NotAFile { .. }
-            | VolumeError::Malformed { .. } => Fault::Other,
+            | VolumeError::Malformed { .. } => Fault::Broken,
         }
     }
 
@@ -184,14 +171,14 @@ mod tests {
             (Errno::ACCESS, Fault::Denied),
             (Errno::PERM, Fault::Denied),
             (Errno::ROFS, Fault::ReadOnly),
-            (Errno::IO, Fault::Other),
-            (Errno::STALE, Fault::Other),
+            (Errno::IO, Fault::Broken),
+            (Errno::STALE, Fault::Broken),
         ] {
-            assert_eq!(Fault::of(&raw(errno)), fault, "{errno:?}");
+            assert_eq!(fault_of(&raw(errno)), fault, "{errno:?}");
             let error: VolumeError = VolumeError::io("write", Path::new("/v/x"))(raw(errno));
             assert_eq!(error.fault(), fault);
         }
-        assert_eq!(Fault::of(&io::Error::other("no errno")), Fault::Other);
+        assert_eq!(fault_of(&io::Error::other("no errno")), Fault::Broken);
     }
 
     #[test]

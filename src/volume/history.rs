@@ -27,6 +27,8 @@ pub enum HistoryKind {
     Done,
     /// A run of a step ended badly.
     Failed,
+    /// A run of a step was stopped, because its leader was.
+    Stopped,
     /// A stale claim was taken over.
     TakenOver,
     /// Every step is done.

@@ -52,15 +52,16 @@ pub use check::Prepared;
 pub use claim::{Beat, HeldClaim, Run};
 pub use clock::UnixMillis;
 pub use end::{DoneFacts, Failure};
-pub use error::{Fault, VolumeError};
+pub use error::VolumeError;
 pub use guard::{Guard, GuardHolder, GuardNote};
 pub use history::{HistoryEvent, HistoryKind};
 pub use log::StepLog;
 pub use look::Look;
 pub use marker::{How, Marker, SCHEMA};
 pub use record::{End, Record};
+pub use revisions::standing_at;
 pub use status::{MarkerInfo, MarkerKind};
-pub use trust::{Trust, TrustFinding, TrustKind};
+pub use trust::{TrustFinding, TrustKind};
 
 /// One process running `bellwether`.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]

@@ -135,7 +135,7 @@ impl Volume {
             Ok(Some((content, _))) => content,
             Ok(None) => return Ok(Found::Nothing),
             // It is private; whoever may only look must be able to look at the rest.
-            Err(error) if error.fault() == super::Fault::Denied => return Ok(Found::Unreadable),
+            Err(error) if error.fault() == crate::protocol::Fault::Denied => return Ok(Found::Unreadable),
             Err(error) => return Err(error),
         };
         Ok(serde_json::from_slice(&content).map_or(Found::Unreadable, Found::Record))

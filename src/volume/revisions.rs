@@ -1,6 +1,8 @@
 //! `.bellwether/revisions`: which revisions have led here, in order. Only the last may lead.
 
-use super::{Volume, VolumeError, files};
+use std::path::Path;
+
+use super::{PRIVATE_DIRECTORY, Volume, VolumeError, files};
 use crate::protocol::{Revision, Standing};
 
 /// Far more than anybody releases; beyond it, forgetting an old revision in silence would be worse than stopping.
@@ -13,12 +15,7 @@ impl Volume {
     ///
     /// A [`VolumeError`].
     pub fn read_revisions(&self) -> Result<Vec<Revision>, VolumeError> {
-        let path = self.private("revisions");
-        let Some((content, stat)) = files::read_small(&path, LIMIT)? else { return Ok(Vec::new()) };
-        if stat.len() > LIMIT {
-            return Err(VolumeError::Malformed { path, problem: "is far too long; keep only its last lines" });
-        }
-        Ok(String::from_utf8_lossy(&content).lines().filter_map(|line| Revision::parse(line.trim()).ok()).collect())
+        read_revisions(self.root())
     }
 
     /// Where our revision stands. Works on a read-only mount.
@@ -46,6 +43,24 @@ impl Volume {
         let content = lines.join("\n") + "\n";
         self.publish(&self.private("revisions"), files::PUBLIC, content.as_bytes()).map(drop)
     }
+}
+
+/// Where `rev` stands on the volume at `root`: all that a warm start has to know besides the ready marker.
+///
+/// # Errors
+///
+/// A [`VolumeError`].
+pub fn standing_at(root: &Path, rev: &Revision) -> Result<Standing, VolumeError> {
+    Ok(standing(&read_revisions(root)?, rev))
+}
+
+fn read_revisions(root: &Path) -> Result<Vec<Revision>, VolumeError> {
+    let path = root.join(PRIVATE_DIRECTORY).join("revisions");
+    let Some((content, stat)) = files::read_small(&path, LIMIT)? else { return Ok(Vec::new()) };
+    if stat.len() > LIMIT {
+        return Err(VolumeError::Malformed { path, problem: "is far too long; keep only its last lines" });
+    }
+    Ok(String::from_utf8_lossy(&content).lines().filter_map(|line| Revision::parse(line.trim()).ok()).collect())
 }
 
 fn standing(revisions: &[Revision], own: &Revision) -> Standing {

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::files::Kind;
 use super::marker::MARKER_LIMIT;
-use super::{Fault, Marker, PRIVATE_DIRECTORY, Volume, VolumeError, files, look};
+use super::{Marker, PRIVATE_DIRECTORY, Volume, VolumeError, files, look};
 use crate::protocol::{
-    Epoch, IN_PROGRESS_INFIX, Revision, Stamp, StepId, StepName, claim_name, parse_claim, parse_in_progress,
+    Epoch, Fault, IN_PROGRESS_INFIX, Revision, Stamp, StepId, StepName, claim_name, parse_claim, parse_in_progress,
 };
 
 /// An in-progress marker.

@@ -2,15 +2,7 @@
 
 use super::mounts::{Mount, mount_of};
 use super::{Volume, VolumeError};
-
-/// Whether a lock on the volume keeps every other replica out.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Trust {
-    /// It does: the guard gives safety, whatever Redis does.
-    Trusted,
-    /// It may not: safety then rests on the lease and its deadline.
-    NotTrusted,
-}
+use crate::protocol::Trust;
 
 /// Why.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -24,7 +24,7 @@ fn libc_prctl() -> u32 {
 }
 
 fn littered(then: &str, command: &[&str]) -> Output {
-    let output = Command::new("perl").args(["-e", &litter(then), BIN, "__handoff", "--"]).args(command).output();
+    let output = Command::new("perl").args(["-e", &litter(then), BIN, "run", "--no-wait", "--"]).args(command).output();
     output.unwrap()
 }
 
@@ -59,7 +59,7 @@ fn the_command_finds_no_timer_and_no_subreaper_flag() {
 #[test]
 fn the_command_keeps_the_pid_the_arguments_and_its_own_exit_code() {
     let mut command = Command::new(BIN);
-    command.args(["__handoff", "--", "/bin/sh", "-c", "echo \"$$ $1\"; exit 9", "x", "a  b"]);
+    command.args(["run", "--no-wait", "--", "/bin/sh", "-c", "echo \"$$ $1\"; exit 9", "x", "a  b"]);
     let child = command.stdout(Stdio::piped()).spawn().unwrap();
     let pid = child.id();
     let output = child.wait_with_output().unwrap();
@@ -82,7 +82,20 @@ fn a_pending_stop_signal_wins_over_the_command() {
 fn a_pending_stop_signal_wins_even_as_pid_1() {
     let script = litter("kill SIGTERM, $$; $$ == 1 or die");
     let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--mount-proc", "perl", "-e", &script, BIN, "__handoff", "--", "echo", "served"]);
+    command.args([
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "perl",
+        "-e",
+        &script,
+        BIN,
+        "run",
+        "--no-wait",
+        "--",
+        "echo",
+        "served",
+    ]);
     let output = command.output().unwrap();
     if String::from_utf8_lossy(&output.stderr).contains("Operation not permitted") {
         return;
@@ -97,7 +110,7 @@ fn a_command_that_cannot_be_executed_is_named() {
         (&["/etc/passwd"], 126, "permission denied"),
         (&[], 126, "empty command"),
     ] {
-        let output = Command::new(BIN).args(["__handoff", "--"]).args(command).output().unwrap();
+        let output = Command::new(BIN).args(["run", "--no-wait", "--"]).args(command).output().unwrap();
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{message}");
         assert!(message.contains(part), "{message}");
@@ -145,7 +158,8 @@ fn the_death_signal_does_not_survive_the_hand_off() {
 
 #[test]
 fn a_stop_signal_after_the_hand_off_ends_the_command() {
-    let mut child = Command::new(BIN).arg0("bellwether").args(["__handoff", "--", "sleep", "600"]).spawn().unwrap();
+    let mut child =
+        Command::new(BIN).arg0("bellwether").args(["run", "--no-wait", "--", "sleep", "600"]).spawn().unwrap();
     let pid = i32::try_from(child.id()).unwrap();
     let is_sleep = || std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n");
     wait_until("the command runs", || is_sleep() && state(pid) == Some('S'));

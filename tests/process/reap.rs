@@ -70,7 +70,7 @@ fn as_pid_1_everybodys_orphans_are_reaped() {
     // The shell's orphan is nobody's but PID 1's, which is our supervisor.
     let script =
         "(perl -e '1 until getppid() == 1' & echo $!) | { read -r orphan; while [ -e /proc/$orphan ]; do :; done; }";
-    let supervisor = [crate::util::BIN, "__supervise", "--", "/bin/sh", "-c", script];
+    let supervisor = [crate::util::BIN, "run", "--no-wait", "--supervise", "--", "/bin/sh", "-c", script];
     let output = Command::new("unshare").args(["--pid", "--fork", "--mount-proc"]).args(supervisor).output().unwrap();
     let refused = String::from_utf8_lossy(&output.stderr).contains("Operation not permitted");
     assert!(refused || output.status.success(), "{output:?}");

@@ -9,7 +9,11 @@ use crate::util::{BIN, is_alive, pid_in, signal, signal_sets, state, wait_until}
 
 fn supervise(command: &[&str]) -> Command {
     let mut supervisor = Command::new(BIN);
-    supervisor.args(["__supervise", "--"]).args(command).stdin(Stdio::null()).stdout(Stdio::piped());
+    supervisor
+        .args(["run", "--no-wait", "--supervise", "--"])
+        .args(command)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
     supervisor
 }
 
@@ -92,7 +96,7 @@ fn orphans_are_reaped_while_the_child_goes_on() {
 #[test]
 fn the_child_gets_the_terminal_and_its_interrupts() {
     let inner = format!(
-        "{BIN} __supervise -- /bin/bash -c 'trap \"echo interrupted; exit 6\" INT; echo ready; while :; do sleep 0.01; done'"
+        "{BIN} run --no-wait --supervise -- /bin/bash -c 'trap \"echo interrupted; exit 6\" INT; echo ready; while :; do sleep 0.01; done'"
     );
     let mut child = Command::new("script");
     child.args(["-qec", &inner, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -180,6 +180,11 @@ impl Machine {
         matches!(self.steps[step.0].phase, Phase::Running { .. })
     }
 
+    /// How many counted attempts of a step have begun, as far as this replica knows.
+    pub fn attempts(&self, step: StepId) -> u32 {
+        self.steps[step.0].record.attempts
+    }
+
     /// Takes in what happened at `now` and says what to do. Unexpected, late and repeated events are harmless.
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Actions {
         let mut out = Actions::default();

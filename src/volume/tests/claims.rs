@@ -4,8 +4,9 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Barrier;
 
 use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, run};
-use super::super::{Beat, DoneFacts, Fault, How, Marker, UnixMillis};
+use super::super::{Beat, DoneFacts, How, Marker, UnixMillis};
 use crate::protocol::Epoch;
+use crate::protocol::Fault;
 
 const DONE: DoneFacts = DoneFacts { finished_at: UnixMillis(2_000), duration_ms: 1_000, how: How::Ran };
 
@@ -230,6 +231,6 @@ fn without_its_claim_a_removed_marker_stays_removed() {
 fn an_unprepared_volume_is_an_error_not_a_lost_claim() {
     let scratch = Scratch::bare();
     let error = scratch.volume().claim(MIGRATE, Epoch(1), &[], &run()).unwrap_err();
-    assert_eq!(error.fault(), Fault::Other);
+    assert_eq!(error.fault(), Fault::Broken);
     assert!(error.to_string().contains(".bellwether/tmp"), "{error}");
 }

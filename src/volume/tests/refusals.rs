@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, plan, rev, run};
-use super::super::{Beat, DoneFacts, End, Fault, How, Record, Replica, UnixMillis, Volume};
+use super::super::{Beat, DoneFacts, End, How, Record, Replica, UnixMillis, Volume};
+use crate::protocol::Fault;
 use crate::protocol::{Epoch, View};
 
 fn at(root: PathBuf) -> Volume {

@@ -1,0 +1,119 @@
+//! From checked settings to a driver: the volume, the trust in its locks, the machine's configuration.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::driver::Setup;
+use crate::exit::Exit;
+use crate::protocol::{Config, ConfigError, Election, Policy, Trust};
+use crate::settings::{Env, LogFormat, LogLevel, Notice, Overlay, Problem, Settings, VolumeLocks};
+use crate::volume::{Replica, TrustKind, Volume, VolumeError};
+
+/// Why a command ends before it has begun.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) exit: Exit,
+    pub(super) reason: String,
+}
+
+impl Refusal {
+    pub(super) fn of_volume(error: &VolumeError) -> Refusal {
+        Refusal { exit: Exit::of_fault(error.fault()), reason: crate::exit::chain(error) }
+    }
+}
+
+/// The settings of this process: its environment under the flags of its command line.
+pub(super) fn settings(overlay: &Overlay) -> Result<(Settings, Vec<Notice>), Vec<Problem>> {
+    let env: Env = std::env::vars_os().collect();
+    Settings::from(&env, overlay)
+}
+
+/// This process as a replica.
+#[expect(clippy::disallowed_methods, reason = "a replica's id is made here and handed on")]
+pub(super) fn replica() -> Replica {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { "unknown" } else { host.trim() };
+    Replica { id: Uuid::new_v4(), host: host.to_owned(), pid: std::process::id() }
+}
+
+/// The volume as the settings name it.
+pub(super) fn volume(settings: &Settings) -> Volume {
+    let plan = std::sync::Arc::clone(&settings.plan.plan);
+    Volume::new(settings.volume.clone(), settings.rev.clone(), plan, replica())
+}
+
+/// Everything a driver needs. Reads the volume, writes nothing.
+pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
+    let volume = volume(settings);
+    volume.check_root().map_err(|error| Refusal::of_volume(&error))?;
+    let asked = match settings.locks {
+        VolumeLocks::Auto => None,
+        VolumeLocks::Trusted => Some(Trust::Trusted),
+        VolumeLocks::Untrusted => Some(Trust::NotTrusted),
+    };
+    let finding = volume.trust(asked).map_err(|error| Refusal::of_volume(&error))?;
+    if finding.kind == TrustKind::Forgotten {
+        warn_of_forgotten_volume(&settings.volume);
+    }
+    let policy = Policy {
+        may_lead: settings.may_lead,
+        stale_after: settings.stale,
+        backoff: settings.backoff,
+        ready_timeout: settings.ready_timeout,
+        on_failure: settings.on_failure,
+        on_downgrade: settings.on_downgrade,
+        allow_rollback: settings.allow_rollback,
+    };
+    let plan = std::sync::Arc::clone(&settings.plan.plan);
+    let config = Config::new(plan, Election::Guard, finding.trust, policy)
+        .map_err(|error| Refusal { exit: Exit::Usage, reason: explain(&error, &settings.volume, &finding.reason) })?;
+    let candidate = volume.replica().id;
+    Ok(Setup {
+        config,
+        volume,
+        prove_guard: finding.kind == TrustKind::Shared,
+        plan: settings.plan.clone(),
+        needs_wait: settings.needs_wait,
+        stop_grace: settings.stop_grace,
+        mask: settings.mask.clone(),
+        candidate,
+    })
+}
+
+fn explain(error: &ConfigError, volume: &Path, reason: &str) -> String {
+    format!(
+        "{error} ({}: {reason}); use a volume whose locks work, or, if you know that they do, \
+         set BELLWETHER_VOLUME_LOCKS=trusted",
+        volume.display()
+    )
+}
+
+fn warn_of_forgotten_volume(volume: &Path) {
+    warn!(
+        volume = %volume.display(),
+        "THE VOLUME IS NOT MOUNTED: this directory lies in the container's own layer. Every replica has its own, all \
+         of them will lead, and everything is lost with the container. Mount a volume there"
+    );
+}
+
+/// Begins to log to stderr.
+pub(super) fn start_logging(settings: &Settings) {
+    let level = match settings.log {
+        LogLevel::Off => tracing::level_filters::LevelFilter::OFF,
+        LogLevel::Error => tracing::level_filters::LevelFilter::ERROR,
+        LogLevel::Warn => tracing::level_filters::LevelFilter::WARN,
+        LogLevel::Info => tracing::level_filters::LevelFilter::INFO,
+        LogLevel::Debug => tracing::level_filters::LevelFilter::DEBUG,
+        LogLevel::Trace => tracing::level_filters::LevelFilter::TRACE,
+    };
+    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_max_level(level);
+    // A subscriber that is there already is a test's.
+    match settings.log_format {
+        LogFormat::Text => drop(tracing::subscriber::set_global_default(builder.with_ansi(false).finish())),
+        LogFormat::Json => drop(tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish())),
+    }
+    let _ = std::io::stderr().flush();
+}

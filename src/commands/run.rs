@@ -1,0 +1,204 @@
+//! `run`: do the work of this revision, or wait until it is done; then become the command.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use tokio::runtime::{Builder, Runtime};
+use tracing::{error, info, warn};
+
+use super::brief::{self, Refusal};
+use super::{complain, refuse, termination, warm};
+use crate::driver::{Driver, End, Setup};
+use crate::exit::{Exit, chain};
+use crate::process::{self, StopSignals};
+use crate::protocol::Outcome;
+use crate::settings::{CommandLine, Settings, Warm};
+use crate::volume::{Failure, Volume};
+
+/// Leads or follows, and hands off.
+pub(super) fn run(line: &CommandLine) -> Exit {
+    if line.has("no-wait") || is_ourselves(&line.command) {
+        return hand_off(line);
+    }
+    if let Ok(settings) = Warm::from(&line.overlay, |name| std::env::var_os(name)) {
+        match warm::look(&settings) {
+            warm::Start::Now => return hand_off(line),
+            warm::Start::Downgraded(newest) => {
+                complain(&downgrade(&settings.rev.to_string(), &newest));
+                return hand_off(line);
+            }
+            warm::Start::Refused(newest) => return end(&refused(&settings.rev.to_string(), &newest)),
+            warm::Start::Cold => {}
+        }
+    }
+    cold(line)
+}
+
+/// `docker compose run web bellwether status` has the image's entrypoint before it.
+fn is_ourselves(command: &[OsString]) -> bool {
+    command.first().is_some_and(|program| Path::new(program).file_name().is_some_and(|name| name == "bellwether"))
+}
+
+fn cold(line: &CommandLine) -> Exit {
+    let (settings, notices) = match brief::settings(&line.overlay) {
+        Ok(checked) => checked,
+        Err(problems) => return refuse(&problems),
+    };
+    brief::start_logging(&settings);
+    for notice in notices {
+        warn!("{notice}");
+    }
+    let setup = match brief::setup(&settings) {
+        Ok(setup) => setup,
+        Err(refusal) => return end(&refusal),
+    };
+    let volume = setup.volume.clone();
+    match coordinate(setup) {
+        Ok((Outcome::HandOff, _, _)) => {
+            info!(rev = %settings.rev, command = ?line.command.first(), "ready: handing off");
+            hand_off(line)
+        }
+        Ok((outcome, signal, reason)) => end(&judge(&outcome, signal, reason, &settings, &volume)),
+        Err(error) => end(&Refusal { exit: Exit::Software, reason: format!("cannot begin: {error}") }),
+    }
+}
+
+/// Runs a driver to its end: how it ended, the signal that stopped it, and the reason as far as the driver knows it.
+fn coordinate(setup: Setup) -> std::io::Result<(Outcome, Option<i32>, Option<String>)> {
+    let may_lead = setup.config.policy.may_lead;
+    let runtime: Runtime = Builder::new_current_thread().enable_all().build()?;
+    let end = runtime.block_on(async {
+        // Before any other thread: they inherit the mask.
+        let mut signals = StopSignals::listen()?;
+        if may_lead {
+            process::become_subreaper()?;
+        }
+        let driver = Driver::new(setup)?;
+        let stopper = driver.stopper();
+        let mut stopped_by = None;
+        let mut end = std::pin::pin!(driver.run());
+        let mut reaping = std::pin::pin!(process::reap_continuously());
+        loop {
+            tokio::select! {
+                biased;
+                end = &mut end => return Ok((end, stopped_by)),
+                signal = signals.next() => {
+                    stopped_by = Some(*stopped_by.get_or_insert(signal?));
+                    info!(signal = stopped_by, "asked to stop");
+                    stopper.stop();
+                }
+                error = &mut reaping => return Err(error.err().unwrap_or_else(|| std::io::ErrorKind::Other.into())),
+            }
+        }
+    });
+    // A name that is being looked up must not hold us back.
+    runtime.shutdown_background();
+    let (End { outcome, volume_error, needs_error }, signal) = end?;
+    let reason = volume_error.map(|error| chain(&error)).or_else(|| needs_error.map(|error| error.to_string()));
+    Ok((outcome, signal, reason))
+}
+
+/// The exit code and the reason of an outcome that is no hand-off.
+fn judge(
+    outcome: &Outcome,
+    signal: Option<i32>,
+    reason: Option<String>,
+    settings: &Settings,
+    volume: &Volume,
+) -> Refusal {
+    let rev = &settings.rev;
+    let (exit, fallback) = match outcome {
+        Outcome::HandOff => (Exit::Ok, String::new()),
+        Outcome::Stopped => {
+            let signal = signal.unwrap_or(libc::SIGTERM);
+            return Refusal { exit: Exit::Signal(signal), reason: format!("stopped by signal {signal}") };
+        }
+        Outcome::StepFailed => return Refusal { exit: Exit::StepFailed, reason: describe_failure(volume) },
+        Outcome::DowngradeRefused { newest } => return refused(rev.as_str(), newest.as_str()),
+        Outcome::GaveUp => (
+            Exit::TryLater,
+            format!(
+                "revision {rev} was not ready in time (BELLWETHER_READY_TIMEOUT_SECS); `bellwether status` tells more"
+            ),
+        ),
+        Outcome::NeedsUnmet => (Exit::TryLater, "what the plan needs did not come in time".to_owned()),
+        Outcome::RedisUnavailable => (Exit::Unavailable, "Redis stayed unreachable".to_owned()),
+        Outcome::VolumeFailed(fault) => (Exit::of_fault(*fault), "the volume does not work".to_owned()),
+        Outcome::GuardLost => (
+            Exit::VolumeIo,
+            "the guard on the volume was lost, so the steps have been stopped; the file system has dropped our lock"
+                .to_owned(),
+        ),
+    };
+    let reason = match outcome {
+        Outcome::NeedsUnmet | Outcome::VolumeFailed(_) => reason.unwrap_or(fallback),
+        _ => fallback,
+    };
+    Refusal { exit, reason }
+}
+
+fn describe_failure(volume: &Volume) -> String {
+    match volume.read_failed() {
+        Ok(Some(failure)) => failure_text(&failure, volume),
+        Ok(None) => "a step has failed for good".to_owned(),
+        Err(error) => format!("a step has failed for good; its marker cannot be read: {}", chain(&error)),
+    }
+}
+
+/// Everything a person needs at three in the morning.
+fn failure_text(failure: &Failure, volume: &Volume) -> String {
+    let Failure { step, end, attempts, lines, log, commands } = failure;
+    let mut text =
+        format!("step {step} of revision {} has failed for good: {end}, attempt {attempts}\n", volume.revision());
+    if !lines.is_empty() {
+        text.push_str("its last words:\n");
+        for line in lines {
+            text.push_str(&format!("    {line}\n"));
+        }
+    }
+    text.push_str(&format!("its log: {log}\nto go on:\n"));
+    for command in commands {
+        text.push_str(&format!("    {command}\n"));
+    }
+    text
+}
+
+fn downgrade(rev: &str, newest: &str) -> String {
+    format!(
+        "revision {rev} is ready, but {newest} has begun since: this code may meet a newer schema \
+         (BELLWETHER_ON_DOWNGRADE=refuse refuses that)"
+    )
+}
+
+fn refused(rev: &str, newest: &str) -> Refusal {
+    let reason = format!(
+        "revision {rev} is ready, but {newest} has begun since, and BELLWETHER_ON_DOWNGRADE=refuse; \
+         set IMAGE_REV={newest}, or BELLWETHER_ALLOW_ROLLBACK=1 to go back to {rev}"
+    );
+    Refusal { exit: Exit::Usage, reason }
+}
+
+/// Tells the reason, to people and to Kubernetes.
+fn end(refusal: &Refusal) -> Exit {
+    let code = refusal.exit.code();
+    if tracing::dispatcher::has_been_set() {
+        error!(exit = code, "{}", refusal.reason.trim_end());
+    } else {
+        complain(&refusal.reason);
+    }
+    termination::write(&refusal.reason);
+    refusal.exit
+}
+
+/// Becomes the command, or its parent.
+fn hand_off(line: &CommandLine) -> Exit {
+    let failed = if line.has("supervise") {
+        match process::supervise(&line.command) {
+            Ok(code) => return Exit::Command(code),
+            Err(error) => error,
+        }
+    } else {
+        process::hand_off(&line.command)
+    };
+    end(&Refusal { exit: failed.exit(), reason: failed.to_string() })
+}

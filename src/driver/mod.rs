@@ -1,0 +1,323 @@
+//! The driver: one loop that hands what happens to the machine and does what the machine says.
+//!
+//! ```text
+//!  signals ─┐                                   ┌─► volume thread   (look, claim, count, beat, commit …)
+//!  timers ──┼─► Message ─► Machine::handle ─► Action ─► guard thread    (flock)
+//!  threads ─┤                                   ├─► runs            (shims, output) ─► log thread
+//!  tasks ───┘                                   └─► needs
+//! ```
+//!
+//! It decides nothing, installs no signal handler and never execs.
+
+mod guard_thread;
+mod log_thread;
+mod message;
+mod report;
+mod runs;
+mod volume_thread;
+mod words;
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::sleep;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::needs::{self, NeedEvent, NeedsError};
+use crate::process::User;
+use crate::process::boottime;
+use crate::protocol::{Action, Config, Doing, Event, Machine, Notice, Outcome, StepId};
+use crate::settings::{LoadedPlan, Mask};
+use crate::volume::{Failure, Guard, Volume, VolumeError};
+
+use guard_thread::GuardWait;
+use message::Message;
+use report::RunReport;
+use runs::{Runs, Start};
+use volume_thread::{Job, Office};
+
+/// What a driver is given.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The machine's configuration; its plan is `plan.plan`.
+    pub config: Config,
+    /// The volume.
+    pub volume: Volume,
+    /// Whether the guard has to be proved with each beat: it is on a shared file system.
+    pub prove_guard: bool,
+    /// What each step runs, and what the plan needs.
+    pub plan: LoadedPlan,
+    /// How long the plan's needs are waited for; `None`: for ever.
+    pub needs_wait: Option<Duration>,
+    /// Time between TERM and KILL when a step is stopped.
+    pub stop_grace: Duration,
+    /// Hides secrets in the steps' output.
+    pub mask: Mask,
+    /// Becomes the volume's id if it has none.
+    pub candidate: Uuid,
+}
+
+/// How a replica's coordination ended. Nothing of it runs any more; the guard is closed.
+#[derive(Debug)]
+pub struct End {
+    /// How.
+    pub outcome: Outcome,
+    /// The error of the volume that ended it, if one did.
+    pub volume_error: Option<VolumeError>,
+    /// What the plan needs and did not come, if that ended it.
+    pub needs_error: Option<NeedsError>,
+}
+
+/// Asks a driver to stop; may be cloned and sent elsewhere.
+#[derive(Clone, Debug)]
+pub struct Stopper(UnboundedSender<Message>);
+
+impl Stopper {
+    /// Stops the steps and ends. Asked a second time, without grace.
+    pub fn stop(&self) {
+        // If nobody listens, the driver has ended.
+        let _ = self.0.send(Message::Stop);
+    }
+}
+
+/// One replica's driver.
+#[derive(Debug)]
+pub struct Driver {
+    machine: Machine,
+    setup: Setup,
+    inbox: UnboundedReceiver<Message>,
+    answers: UnboundedSender<Message>,
+    jobs: Sender<Job>,
+    runs: Runs,
+    guard_wait: GuardWait,
+    guard: Option<Arc<Guard>>,
+    reports: HashMap<StepId, RunReport>,
+    volume_error: Option<VolumeError>,
+    needs_error: Option<NeedsError>,
+}
+
+impl Driver {
+    /// Starts the threads; nothing else happens before [`run`](Driver::run).
+    ///
+    /// # Errors
+    ///
+    /// If a thread cannot be started.
+    pub fn new(setup: Setup) -> io::Result<Driver> {
+        let (answers, inbox) = unbounded_channel();
+        let office = Office {
+            volume: setup.volume.clone(),
+            candidate: setup.candidate,
+            beat_every: setup.config.beat_every(),
+            plan_digest: setup.plan.digest.clone(),
+            owners: owners(&setup.plan),
+        };
+        let jobs = volume_thread::start(office, answers.clone())?;
+        let mask = Arc::new(setup.mask.clone());
+        let runs = Runs::new(setup.volume.clone(), setup.plan.clone(), mask, setup.stop_grace, answers.clone())?;
+        Ok(Driver {
+            machine: Machine::new(setup.config.clone()),
+            setup,
+            inbox,
+            answers,
+            jobs,
+            runs,
+            guard_wait: GuardWait::default(),
+            guard: None,
+            reports: HashMap::new(),
+            volume_error: None,
+            needs_error: None,
+        })
+    }
+
+    /// What stops it.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.answers.clone())
+    }
+
+    /// Leads or follows until the end. In a tokio runtime with I/O and time.
+    pub async fn run(mut self) -> End {
+        let mut event = Event::Started;
+        loop {
+            for action in self.machine.handle(boottime::now(), event) {
+                if let Action::End(outcome) = action {
+                    return End { outcome, volume_error: self.volume_error, needs_error: self.needs_error };
+                }
+                self.perform(action);
+            }
+            event = self.next_event().await;
+        }
+    }
+
+    async fn next_event(&mut self) -> Event {
+        loop {
+            // The timers of the runtime stand still while the machine sleeps; ours do not.
+            let rest = self.machine.next_deadline().map_or(Duration::MAX, |at| at.since(boottime::now()));
+            tokio::select! {
+                biased;
+                message = self.inbox.recv() => {
+                    let message = message.expect("the driver holds a sender itself");
+                    if let Some(event) = self.handle_message(message) {
+                        return event;
+                    }
+                }
+                () = sleep(rest.min(Duration::from_secs(60))) => return Event::Tick,
+            }
+        }
+    }
+
+    fn handle_message(&mut self, message: Message) -> Option<Event> {
+        Some(match message {
+            Message::Machine(event) => {
+                if let (Event::EpochAllotted(epoch), Some(guard)) = (&event, &self.guard) {
+                    self.job(Job::Lead(*epoch, Arc::clone(guard)));
+                }
+                event
+            }
+            Message::VolumeFailed(doing, error) => self.handle_volume_failed(doing, error),
+            Message::Guard(granted) => return self.handle_guard(granted),
+            Message::Needs(Ok(())) => Event::NeedsMet,
+            Message::Needs(Err(error)) => {
+                self.needs_error = Some(error);
+                Event::NeedsUnmet
+            }
+            Message::RunEnded(step, end, lines) => {
+                self.runs.forget(step);
+                let report = RunReport::new(end, lines);
+                let event = Event::Ended(step, report.end());
+                let name = &self.setup.plan.plan.step(step).name;
+                info!(step = %name, checked = report.checked, "step ended: {}", report.words());
+                self.reports.insert(step, report);
+                event
+            }
+            Message::Stop => Event::StopRequested,
+        })
+    }
+
+    fn handle_volume_failed(&mut self, doing: Doing, error: VolumeError) -> Event {
+        let fault = error.fault();
+        warn!(error = %crate::exit::chain(&error), "the volume refuses something");
+        self.volume_error = Some(error);
+        Event::VolumeFailed(doing, fault)
+    }
+
+    /// A guard that nobody wants any more is closed by dropping it.
+    fn handle_guard(&mut self, granted: Result<Guard, VolumeError>) -> Option<Event> {
+        let wanted = self.guard_wait.end();
+        match granted {
+            Ok(guard) if wanted => {
+                self.guard = Some(Arc::new(guard));
+                Some(Event::GuardGranted)
+            }
+            Err(error) if wanted => Some(self.handle_volume_failed(Doing::Guard, error)),
+            _ => None,
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::AwaitNeeds => self.perform_await_needs(),
+            Action::TakeGuard => self.perform_take_guard(),
+            Action::CloseGuard => {
+                self.guard_wait.cancel();
+                self.guard = None;
+            }
+            Action::Spawn { step, attempt, deadline } => {
+                let epoch = self.machine.epoch().expect("only a leader spawns");
+                let guard = self.guard.as_ref().map(|guard| guard.as_fd());
+                self.runs.start(Start { step, epoch, attempt, deadline }, guard);
+            }
+            Action::Extend { deadline } => self.runs.extend(deadline),
+            Action::StopStep(step, _) => self.runs.stop(step),
+            Action::KillStep(step) => self.runs.kill(step),
+            Action::Beat(step) => {
+                let proved = self.guard.clone().filter(|_| self.setup.prove_guard);
+                self.job(Job::Beat(step, proved));
+            }
+            Action::Commit(step) => {
+                let report = self.reports.get(&step).cloned().expect("only a run that is over is committed");
+                self.job(Job::Commit(step, report));
+            }
+            Action::Retract(step, closing) => {
+                let report = self.reports.get(&step).cloned().filter(|_| closing.end.is_some());
+                self.job(Job::Retract(step, closing, report));
+            }
+            Action::WriteFailed(step) => {
+                let failure = Box::new(self.failure(step));
+                self.job(Job::WriteFailed(step, failure));
+            }
+            Action::Say(notice) => self.perform_say(&notice),
+            Action::AcquireLease | Action::RenewLease | Action::ReleaseLease => {
+                unreachable!("the guard alone elects: no machine here asks for a lease")
+            }
+            Action::End(_) => unreachable!("the loop ends before"),
+            on_volume => self.job(Job::Act(on_volume)),
+        }
+    }
+
+    fn job(&self, job: Job) {
+        self.jobs.send(job).expect("the volume's thread lives as long as the driver");
+    }
+
+    fn perform_await_needs(&self) {
+        let (needs, limit, answers) = (self.setup.plan.needs.clone(), self.setup.needs_wait, self.answers.clone());
+        tokio::spawn(async move {
+            let met = needs::await_all(&needs, limit, say_need).await;
+            let _ = answers.send(Message::Needs(met));
+        });
+    }
+
+    fn perform_take_guard(&mut self) {
+        if let Err(error) = self.guard_wait.begin(&self.setup.volume, &self.answers) {
+            let error = VolumeError::Io {
+                action: "start a thread to lock",
+                path: self.setup.volume.root().into(),
+                source: error,
+            };
+            let _ = self.answers.send(Message::VolumeFailed(Doing::Guard, error));
+        }
+    }
+
+    fn perform_say(&self, notice: &Notice) {
+        let policy = &self.setup.config.policy;
+        let plan = &self.setup.plan.plan;
+        if let Some(waiting) = words::say(notice, plan, self.setup.volume.revision(), policy.may_lead) {
+            self.job(Job::Explain(waiting));
+        }
+    }
+
+    /// What the failed marker tells.
+    fn failure(&self, step: StepId) -> Failure {
+        let name = &self.setup.plan.plan.step(step).name;
+        let report = self.reports.get(&step);
+        Failure {
+            step: name.to_string(),
+            end: report.map_or_else(|| "its leader vanished with it, each time".to_owned(), RunReport::words),
+            attempts: self.machine.attempts(step),
+            lines: report.map(|report| report.lines.clone()).unwrap_or_default(),
+            log: self.setup.volume.log_path(step).display().to_string(),
+            commands: vec![
+                "bellwether retry                 # after the repair: counts attempts from zero".to_owned(),
+                format!("bellwether skip --step {name}    # if you have done this step by hand"),
+            ],
+        }
+    }
+}
+
+fn say_need(event: &NeedEvent<'_>) {
+    match event {
+        NeedEvent::Met { .. } => info!("{event}"),
+        NeedEvent::Waiting { .. } => warn!("{event}"),
+    }
+}
+
+/// The user and group of each step that runs as somebody else.
+fn owners(plan: &LoadedPlan) -> Vec<Option<(u32, u32)>> {
+    let of = |user: &String| User::find(user).ok().map(|user| (user.uid, user.gid));
+    plan.commands.iter().map(|command| command.user.as_ref().and_then(of)).collect()
+}

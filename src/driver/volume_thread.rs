@@ -1,0 +1,310 @@
+//! The thread on which everything on the volume is done, one thing after another.
+//!
+//! A file system may hang for minutes; the loop that renews and decides must not. What runs under this leader's
+//! claims is kept here, because whoever holds a marker's descriptor beats it.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+use super::message::Message;
+use super::report::RunReport;
+use super::runs::LAST_LINES;
+use crate::protocol::{
+    Action, Closing, ClosingEnd, Doing, Epoch, Event, Fault, Occupant, StepEnd, StepId, StepView, View,
+};
+use crate::volume::{
+    Beat, DoneFacts, End, Failure, Guard, HeldClaim, HistoryKind, How, Record, Run, UnixMillis, Volume, VolumeError,
+};
+
+/// Something to do on the volume.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// An action of the machine.
+    Act(Action),
+    /// Commit this step, whose run ended like this.
+    Commit(StepId, RunReport),
+    /// Give this step's claim back, after a run that ended like this (if there was one).
+    Retract(StepId, Closing, Option<RunReport>),
+    /// Write the failed marker for this step.
+    WriteFailed(StepId, Box<Failure>),
+    /// Beat, and prove the guard if it is given.
+    Beat(StepId, Option<Arc<Guard>>),
+    /// Begin a leadership: from now on everything is done under this epoch.
+    Lead(Epoch, Arc<Guard>),
+    /// Tell a person whom this replica waits for.
+    Explain(super::words::Waiting),
+}
+
+/// What the thread needs to know once.
+pub(super) struct Office {
+    pub(super) volume: Volume,
+    pub(super) candidate: Uuid,
+    pub(super) beat_every: Duration,
+    pub(super) plan_digest: String,
+    /// User and group of each step that runs as somebody else: its data file is theirs.
+    pub(super) owners: Vec<Option<(u32, u32)>>,
+}
+
+/// Starts the thread. It ends when the sender is dropped.
+pub(super) fn start(office: Office, answers: UnboundedSender<Message>) -> std::io::Result<Sender<Job>> {
+    let (jobs, inbox) = channel();
+    let mut clerk = Clerk { office, answers, epoch: Epoch(0), held: HashMap::new(), seen: None, problems: Vec::new() };
+    thread::Builder::new().name("volume".to_owned()).spawn(move || clerk.work(&inbox))?;
+    Ok(jobs)
+}
+
+struct Clerk {
+    office: Office,
+    answers: UnboundedSender<Message>,
+    epoch: Epoch,
+    held: HashMap<StepId, HeldClaim>,
+    /// The last look: what is taken over or retired is what was seen there.
+    seen: Option<View>,
+    problems: Vec<String>,
+}
+
+impl Clerk {
+    fn work(&mut self, inbox: &Receiver<Job>) {
+        while let Ok(job) = inbox.recv() {
+            let message = match job {
+                Job::Lead(epoch, guard) => {
+                    self.epoch = epoch;
+                    if let Err(error) = guard.describe(epoch) {
+                        debug!(%error, "the guard's file does not say who holds it");
+                    }
+                    continue;
+                }
+                Job::Explain(waiting) => {
+                    waiting.explain(&self.office.volume);
+                    continue;
+                }
+                Job::Beat(step, guard) => self.beat(step, guard.as_deref()),
+                Job::Act(action) => {
+                    let doing = doing(&action);
+                    self.act(action).unwrap_or_else(|error| failed(doing, error))
+                }
+                Job::Commit(step, report) => {
+                    self.commit(step, &report).unwrap_or_else(|error| failed(Doing::Commit(step), error))
+                }
+                Job::Retract(step, closing, report) => self
+                    .retract(step, &closing, report.as_ref())
+                    .unwrap_or_else(|error| failed(Doing::Retract(step), error)),
+                Job::WriteFailed(step, failure) => {
+                    self.write_failed(step, *failure).unwrap_or_else(|error| failed(Doing::Failed, error))
+                }
+            };
+            if self.answers.send(message).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) -> Result<Message, VolumeError> {
+        let volume = &self.office.volume;
+        let event = match action {
+            Action::Look => self.look()?,
+            Action::PrepareVolume => {
+                let prepared = volume.prepare(self.office.candidate)?;
+                for warning in &prepared.warnings {
+                    warn!(volume = %volume.root().display(), "{warning}");
+                }
+                debug!(scope = %prepared.id, "volume prepared");
+                Event::VolumePrepared
+            }
+            Action::AppendRevision => {
+                volume.append_revision()?;
+                Event::RevisionAppended
+            }
+            Action::AllotEpoch { above } => Event::EpochAllotted(volume.allot_epoch(above)?),
+            Action::Sweep => {
+                volume.sweep()?;
+                volume.note(HistoryKind::Elected, self.epoch, None, None);
+                Event::Swept
+            }
+            Action::Claim { step, epoch, from, attempt } => self.claim(step, epoch, &from, attempt)?,
+            Action::Count { step, attempt, deferred } => {
+                let record = self.record(attempt, deferred, Some(End::Open));
+                volume.ensure_data_file(step, self.office.owners[step.0])?;
+                volume.write_record(step, &Record { started_at: Some(UnixMillis::wall_clock()), ..record })?;
+                volume.note(HistoryKind::Started, self.epoch, Some(step), Some(&format!("attempt {attempt}")));
+                Event::Counted(step)
+            }
+            Action::RetireStep(step) => {
+                if let Some(occupant) = self.occupant(step) {
+                    volume.retire_step(step, &occupant)?;
+                }
+                Event::Retired
+            }
+            Action::RetireForeign(foreign) => {
+                volume.retire_foreign(&foreign)?;
+                Event::Retired
+            }
+            Action::WriteReady => self.write_ready()?,
+            other => unreachable!("{other:?} is not done on the volume"),
+        };
+        Ok(Message::Machine(event))
+    }
+
+    fn look(&mut self) -> Result<Event, VolumeError> {
+        let look = self.office.volume.look()?;
+        for problem in look.problems.iter().filter(|problem| !self.problems.contains(problem)) {
+            warn!("{problem}");
+        }
+        self.problems = look.problems;
+        self.seen = Some(look.view.clone());
+        Ok(Event::Looked(look.view))
+    }
+
+    fn occupant(&self, step: StepId) -> Option<Occupant> {
+        let seen: Option<&StepView> = self.seen.as_ref().and_then(|view| view.steps.get(step.0));
+        seen.and_then(|step| step.occupant.clone())
+    }
+
+    fn claim(&mut self, step: StepId, epoch: Epoch, from: &[Epoch], attempt: u32) -> Result<Event, VolumeError> {
+        let run = Run { attempt, beat_every: self.office.beat_every, started_at: UnixMillis::wall_clock() };
+        let taken_over = self.occupant(step).is_some();
+        let Some(held) = self.office.volume.claim(step, epoch, from, &run)? else { return Ok(Event::ClaimLost(step)) };
+        self.held.insert(step, held);
+        if taken_over {
+            let from: Vec<String> = from.iter().map(ToString::to_string).collect();
+            let details = format!("from epoch {}", from.join(", "));
+            self.office.volume.note(HistoryKind::TakenOver, epoch, Some(step), Some(&details));
+        }
+        Ok(Event::Claimed(step))
+    }
+
+    /// Beats. Neither its answer nor an error decides anything; only a guard that is lost does.
+    fn beat(&mut self, step: StepId, guard: Option<&Guard>) -> Message {
+        if let Some(Err(error)) = guard.map(Guard::check_sound) {
+            warn!(%error, "the guard is lost");
+            return Message::Machine(Event::GuardLost);
+        }
+        if let Some(held) = self.held.get_mut(&step) {
+            let name = &self.office.volume.plan().step(step).name;
+            match self.office.volume.beat(held) {
+                Ok(Beat::Refreshed) => {}
+                Ok(Beat::Rewritten) => {
+                    warn!(step = %name, "somebody removed the in-progress marker; it is written again");
+                }
+                Ok(Beat::Replaced) => warn!(step = %name, "another file stands in the in-progress marker's place"),
+                Ok(Beat::Lost) => warn!(step = %name, "the claim is not ours any more"),
+                Err(error) => warn!(step = %name, %error, "a beat failed"),
+            }
+        }
+        Message::Machine(Event::Beaten(step))
+    }
+
+    fn commit(&mut self, step: StepId, report: &RunReport) -> Result<Message, VolumeError> {
+        let volume = &self.office.volume;
+        let Some(held) = self.held.get_mut(&step) else { return Ok(Message::Machine(Event::CommitLost(step))) };
+        let how = if report.checked { How::Checked } else { How::Ran };
+        let duration_ms = report.duration_ms();
+        if !volume.commit(held, &DoneFacts { finished_at: UnixMillis::wall_clock(), duration_ms, how })? {
+            self.held.remove(&step);
+            return Ok(Message::Machine(Event::CommitLost(step)));
+        }
+        self.held.remove(&step);
+        let details = format!("after {:.1} s", report.duration.as_secs_f64());
+        volume.note(HistoryKind::Done, self.epoch, Some(step), Some(&details));
+        Ok(Message::Machine(Event::Committed(step)))
+    }
+
+    fn retract(&mut self, step: StepId, closing: &Closing, report: Option<&RunReport>) -> Result<Message, VolumeError> {
+        let volume = &self.office.volume;
+        if let Some(end) = closing.end {
+            let end = record_end(end);
+            let not_before = volume.now().filter(|_| !closing.wait.is_zero()).map(|now| now.after(closing.wait));
+            let record = Record {
+                not_before,
+                duration_ms: report.map(RunReport::duration_ms),
+                started_at: report.map(|report| report.started_at),
+                ..self.record(closing.attempts, closing.deferred, Some(end))
+            };
+            volume.write_record(step, &record)?;
+            let words = report.map_or_else(|| "stopped before it began".to_owned(), RunReport::words);
+            let kind = if end == End::Stopped { HistoryKind::Stopped } else { HistoryKind::Failed };
+            volume.note(kind, self.epoch, Some(step), Some(&words));
+        }
+        if let Some(held) = self.held.get(&step) {
+            volume.retract(held)?;
+        }
+        self.held.remove(&step);
+        Ok(Message::Machine(Event::Retracted(step)))
+    }
+
+    fn record(&self, attempts: u32, deferred: Duration, last_end: Option<End>) -> Record {
+        Record {
+            rev: self.office.volume.revision().to_string(),
+            epoch: self.epoch.0,
+            attempts,
+            not_before: None,
+            deferred_ms: u64::try_from(deferred.as_millis()).unwrap_or(u64::MAX),
+            last_end,
+            started_at: None,
+            duration_ms: None,
+        }
+    }
+
+    fn write_ready(&mut self) -> Result<Event, VolumeError> {
+        let volume = &self.office.volume;
+        if !volume.write_ready(self.epoch, &self.office.plan_digest)? {
+            warn!("a done marker has vanished while this replica was leading; somebody removed it");
+            return Ok(Event::VolumeFailed(Doing::Ready, Fault::Broken));
+        }
+        volume.note(HistoryKind::Ready, self.epoch, None, None);
+        Ok(Event::ReadyWritten)
+    }
+
+    /// A step whose runs all vanished with their leaders has left its last words in its log only.
+    fn write_failed(&mut self, step: StepId, mut failure: Failure) -> Result<Message, VolumeError> {
+        if failure.lines.is_empty() {
+            failure.lines = last_lines(&self.office.volume.log_path(step));
+        }
+        self.office.volume.write_failed(self.epoch, &failure)?;
+        Ok(Message::Machine(Event::FailedWritten))
+    }
+}
+
+fn last_lines(log: &Path) -> Vec<String> {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].iter().map(ToString::to_string).collect()
+}
+
+fn record_end(end: ClosingEnd) -> End {
+    match end {
+        ClosingEnd::TimedOut => End::TimedOut,
+        ClosingEnd::Own(StepEnd::Stopped) => End::Stopped,
+        ClosingEnd::Own(StepEnd::NOT_YET) => End::NotYet,
+        ClosingEnd::Own(StepEnd::Exit(code)) => End::Exit(code),
+        ClosingEnd::Own(StepEnd::Signal(signal)) => End::Signal(signal),
+        ClosingEnd::Own(StepEnd::Vanished) => End::Vanished,
+    }
+}
+
+fn doing(action: &Action) -> Doing {
+    match action {
+        Action::PrepareVolume => Doing::Prepare,
+        Action::AppendRevision => Doing::Revision,
+        Action::AllotEpoch { .. } => Doing::Epoch,
+        Action::Sweep => Doing::Sweep,
+        Action::Claim { step, .. } => Doing::Claim(*step),
+        Action::Count { step, .. } => Doing::Count(*step),
+        Action::RetireStep(_) | Action::RetireForeign(_) => Doing::Retire,
+        Action::WriteReady => Doing::Ready,
+        _ => Doing::Look,
+    }
+}
+
+fn failed(doing: Doing, error: VolumeError) -> Message {
+    Message::VolumeFailed(doing, error)
+}

@@ -1,0 +1,89 @@
+//! What a person is told: one event per transition, and now and then whom a waiting replica waits for.
+
+use tracing::{error, info, warn};
+
+use super::report;
+use crate::protocol::{Notice, Plan, Revision, StepId};
+use crate::volume::{GuardHolder, MarkerInfo, MarkerKind, Volume};
+
+/// What a waiting replica says about those it waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Waiting {
+    /// As a follower.
+    Following {
+        /// Whether it may lead itself.
+        may_lead: bool,
+    },
+    /// For the guard, over markers that are all stale.
+    GuardBusy,
+    /// As a holder of the guard, for a predecessor's step to become stale.
+    Watching,
+}
+
+/// Says a notice at once, or gives back what has to be looked up first.
+pub(super) fn say(notice: &Notice, plan: &Plan, rev: &Revision, may_lead: bool) -> Option<Waiting> {
+    let name = |step: &StepId| plan.step(*step).name.clone();
+    match notice {
+        Notice::Leading(epoch) => info!(%rev, %epoch, "LEADER: doing the work of this revision"),
+        Notice::Following => info!(%rev, may_lead, "FOLLOWER: waiting until this revision is ready"),
+        Notice::StillFollowing => return Some(Waiting::Following { may_lead }),
+        Notice::GuardBusy => return Some(Waiting::GuardBusy),
+        Notice::Watching => return Some(Waiting::Watching),
+        Notice::Superseded { newest } => warn!(%rev, %newest,
+            "a later revision has begun, so this one only waits for its own ready marker; \
+             set IMAGE_REV to the later one, or BELLWETHER_ALLOW_ROLLBACK=1 to go back"),
+        Notice::Downgraded { newest } => warn!(%rev, %newest,
+            "this revision is ready, but a later one has begun since: its code may meet a newer schema \
+             (BELLWETHER_ON_DOWNGRADE=refuse refuses that)"),
+        Notice::TakingOver { step, from } => {
+            let from: Vec<String> = from.iter().map(ToString::to_string).collect();
+            warn!(step = %name(step), from_epoch = %from.join(","), "taking over from a leader that has fallen silent");
+        }
+        Notice::AlreadyDone(step) => info!(step = %name(step), "step is done already"),
+        Notice::WillRetry { step, end, wait } => {
+            warn!(step = %name(step), wait_secs = wait.as_secs_f64(), "step ended badly: {}; it will be tried again", report::words(*end));
+        }
+        Notice::GivenUp(step) => error!(step = %name(step), "step has failed for good"),
+        Notice::VolumeFull => warn!("the volume is full; waiting for room"),
+        Notice::LeaseLost => warn!("the lease is lost; what runs goes on under the guard, nothing else is started"),
+        Notice::FailureCleared => info!(%rev, "the failure has been cleared"),
+    }
+    None
+}
+
+impl Waiting {
+    /// Looks up whom this replica waits for, and says so.
+    pub(super) fn explain(self, volume: &Volume) {
+        let holder = volume.guard_holder().ok().flatten().map_or_else(|| "nobody".to_owned(), |h| describe(&h));
+        let markers = volume.markers().unwrap_or_default();
+        let at_work: Vec<String> =
+            markers.iter().filter(|marker| marker.kind == MarkerKind::InProgress).map(describe_work).collect();
+        let at_work = if at_work.is_empty() { "no step in progress".to_owned() } else { at_work.join("; ") };
+        match self {
+            Waiting::Following { may_lead: true } => info!(%holder, "still waiting: {at_work}"),
+            Waiting::Following { may_lead: false } => {
+                info!(%holder, "still waiting: {at_work}; this replica may not lead (IS_LEADER)");
+            }
+            Waiting::Watching => info!("a step of an earlier leader is still in progress: {at_work}"),
+            Waiting::GuardBusy => warn!(%holder,
+                "the guard is held though every step has fallen silent: {at_work}; \
+                 is its holder frozen, or a process of an old step still alive? It goes on when that process ends"),
+        }
+    }
+}
+
+fn describe(holder: &GuardHolder) -> String {
+    let pid = holder.pid.map(|pid| format!("pid {pid}"));
+    let note = holder.note.as_ref().map(|note| {
+        format!("host {} pid {}, epoch {}, revision {}", note.replica.host, note.replica.pid, note.epoch, note.rev)
+    });
+    [note, pid].into_iter().flatten().collect::<Vec<_>>().join(", here ")
+}
+
+fn describe_work(marker: &MarkerInfo) -> String {
+    let host =
+        marker.content.as_ref().and_then(|content| content.replica.as_ref()).map(|replica| replica.host.as_str());
+    let age = marker.age.map_or_else(|| "unknown".to_owned(), |age| format!("{:.0} s ago", age.as_secs_f64()));
+    let step = marker.step.as_deref().unwrap_or(&marker.file_name);
+    format!("{step} of revision {} on {}, last beat {age}", marker.rev, host.unwrap_or("an unknown host"))
+}
