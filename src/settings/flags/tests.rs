@@ -74,7 +74,7 @@ fn a_password_in_a_flag_is_refused_and_never_shown() {
         "run --redis-pass hunter2 -- sh",
         "run --redis-pass=hunter2 -- sh",
         "--redis-pass hunter2 run -- sh",
-        "run --redis-pass -hunter2 -- sh",
+        "run --redis-pass -xhunter2 -- sh",
     ] {
         let text = refused(line);
         assert!(!text.contains("hunter2"), "{text}");
