@@ -52,6 +52,9 @@ fn cold(line: &CommandLine) -> Exit {
         Ok(setup) => setup,
         Err(refusal) => return end(&refusal),
     };
+    if settings.may_lead {
+        warn!("no Redis is configured: the guard on the volume alone elects the leader");
+    }
     let volume = setup.volume.clone();
     match coordinate(setup) {
         Ok((Outcome::HandOff, _, _)) => {
@@ -148,19 +151,16 @@ fn describe_failure(volume: &Volume) -> String {
 /// Everything a person needs at three in the morning.
 fn failure_text(failure: &Failure, volume: &Volume) -> String {
     let Failure { step, end, attempts, lines, log, commands } = failure;
-    let mut text =
-        format!("step {step} of revision {} has failed for good: {end}, attempt {attempts}\n", volume.revision());
+    let rev = volume.revision();
+    let mut text = vec![format!("step {step} of revision {rev} has failed for good: {end}, attempt {attempts}")];
     if !lines.is_empty() {
-        text.push_str("its last words:\n");
-        for line in lines {
-            text.push_str(&format!("    {line}\n"));
-        }
+        text.push("its last words:".to_owned());
+        text.extend(lines.iter().map(|line| format!("    {line}")));
     }
-    text.push_str(&format!("its log: {log}\nto go on:\n"));
-    for command in commands {
-        text.push_str(&format!("    {command}\n"));
-    }
-    text
+    text.push(format!("its log: {log}"));
+    text.push("to go on:".to_owned());
+    text.extend(commands.iter().map(|command| format!("    {command}")));
+    text.join("\n")
 }
 
 fn downgrade(rev: &str, newest: &str) -> String {

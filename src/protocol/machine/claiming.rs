@@ -51,14 +51,11 @@ impl Machine {
         }
         let Some(view) = &self.view else { return };
         let rollback = matches!(view.standing, Standing::Older { .. }) && self.config.policy.allow_rollback;
-        if view.ready && !rollback {
-            return self.wind(now, Why::Unneeded, out);
-        }
-        if view.failed {
-            return self.wind(now, Why::Unneeded, out);
+        if view.failed || view.ready && !rollback {
+            return self.step_back(now, out);
         }
         match view.standing {
-            Standing::Older { .. } if !rollback => self.wind(now, Why::Unneeded, out),
+            Standing::Older { .. } if !rollback => self.step_back(now, out),
             Standing::Older { .. } | Standing::New => self.enter(ClaimStage::Revision, out),
             Standing::Newest => self.enter(ClaimStage::Epoch, out),
         }
@@ -72,10 +69,17 @@ impl Machine {
         let Some(view) = &mut self.view else { return };
         view.standing = Standing::Newest;
         if view.ready {
-            self.wind(now, Why::Unneeded, out);
+            self.step_back(now, out);
         } else {
             self.enter(ClaimStage::Epoch, out);
         }
+    }
+
+    /// There is nothing to lead after all: the look under the guard is judged as a follower's.
+    fn step_back(&mut self, now: Timestamp, out: &mut Actions) {
+        self.close(now, out);
+        self.role = Role::Following;
+        self.handle_looked_following(now, out);
     }
 
     pub(super) fn handle_epoch_allotted(&mut self, epoch: Epoch, out: &mut Actions) {

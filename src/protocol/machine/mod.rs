@@ -300,7 +300,11 @@ impl Machine {
                 seen.occupant = None;
             }
         }
+        let was_superseded = self.is_superseded();
         self.view = Some(view);
+        if self.is_superseded() && !was_superseded {
+            self.note_at = now;
+        }
         match self.role {
             Role::Following => self.handle_looked_following(now, out),
             Role::Claiming(ClaimStage::Looking) => self.handle_looked_claiming(now, out),

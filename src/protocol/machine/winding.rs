@@ -15,8 +15,6 @@ pub enum Why {
     Ready,
     /// This step has failed for good: siblings finish, then the failed marker is written.
     Failed(StepId),
-    /// There is nothing to lead: ready, failed or superseded already.
-    Unneeded,
     /// The lease is another's, or about to be.
     LeaseLost,
     /// A later epoch has claimed what was ours.
@@ -33,7 +31,7 @@ impl Why {
     /// Whether running steps are stopped, and why.
     fn stops_steps(self) -> Option<StopReason> {
         match self {
-            Why::Ready | Why::Failed(_) | Why::Unneeded => None,
+            Why::Ready | Why::Failed(_) => None,
             Why::Stop => Some(StopReason::Asked),
             Why::LeaseLost => Some(StopReason::Lease),
             Why::Superseded | Why::Fault(_) | Why::GuardLost => Some(StopReason::Lost),
@@ -57,7 +55,7 @@ impl Why {
     /// A reason does not give way to a weaker one.
     fn rank(self) -> u8 {
         match self {
-            Why::Ready | Why::Failed(_) | Why::Unneeded => 0,
+            Why::Ready | Why::Failed(_) => 0,
             Why::LeaseLost | Why::Superseded => 1,
             Why::Stop => 2,
             Why::Fault(_) => 3,
@@ -138,7 +136,7 @@ impl Machine {
                 self.look_from(now + self.config.poll());
             }
             Why::Failed(_) => self.finish(now, Outcome::StepFailed, out),
-            Why::Unneeded | Why::LeaseLost | Why::Superseded => self.follow(now, out),
+            Why::LeaseLost | Why::Superseded => self.follow(now, out),
             Why::Stop => self.finish(now, Outcome::Stopped, out),
             Why::Fault(fault) => self.finish(now, Outcome::VolumeFailed(fault), out),
             Why::GuardLost => self.finish(now, Outcome::GuardLost, out),
