@@ -87,6 +87,10 @@ impl Machine {
 
     /// The next thing on the way to the guard: a volume that can be written, the plan's needs, the lease, the guard.
     fn compete(&mut self, now: Timestamp, out: &mut Actions) {
+        if self.retry_at.is_some_and(|at| now < at) {
+            return;
+        }
+        self.retry_at = None;
         match (self.prepared, self.needs) {
             (Once::No, _) => {
                 self.prepared = Once::Asked;

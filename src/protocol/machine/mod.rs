@@ -269,7 +269,7 @@ impl Machine {
     fn deadline_after(&self, now: Timestamp) -> Option<Timestamp> {
         let look = self.looks.next.filter(|_| !self.looks.in_flight);
         let own = match self.role {
-            Role::Following => [Some(self.note_at), self.ready_deadline(), self.redis_deadline(), None],
+            Role::Following => [Some(self.note_at), self.ready_deadline(), self.redis_deadline(), self.retry_at],
             Role::Claiming(_) => [self.retry_at, None, None, None],
             Role::Leading => [self.retry_at, Some(self.note_at), self.stop_deadline(), self.next_start()],
             Role::Winding(_) => [self.retry_at, self.stop_deadline(), None, None],
@@ -369,9 +369,12 @@ impl Machine {
                 self.steps[step.0].retry_at = Some(now + EVERY_SECOND);
             }
             Doing::Look | Doing::Retire if patient => self.look_from(now + EVERY_SECOND),
-            Doing::Prepare | Doing::Guard => self.finish(now, Outcome::VolumeFailed(fault), out),
             _ if patient => {
-                self.pending = None;
+                match doing {
+                    Doing::Prepare => self.prepared = Once::No,
+                    Doing::Guard => self.guard = Guard::Free,
+                    _ => self.pending = None,
+                }
                 self.retry_at = Some(now + EVERY_SECOND);
             }
             _ => self.give_up_on(now, doing, fault, out),
