@@ -384,6 +384,8 @@ impl Machine {
     /// Something on the volume failed for good: what was being done is dropped, and the replica ends.
     fn give_up_on(&mut self, now: Timestamp, doing: Doing, fault: Fault, out: &mut Actions) {
         match doing {
+            // It ended well and cannot be written down before we have to go: that is no failure of the step's.
+            Doing::Commit(step) if fault == Fault::Full => self.give_back(step, out),
             Doing::Claim(step) | Doing::Commit(step) | Doing::Retract(step) => self.steps[step.0].abandon(),
             Doing::Count(step) => self.retract_unrun(step, out),
             _ => self.pending = None,

@@ -149,7 +149,7 @@ impl Machine {
             self.enter_phase(step, Phase::Running { until, stopping: None }, out);
             out.push(Action::Spawn { step, attempt, deadline: self.stop_deadline() });
         } else {
-            self.close_run(step, ClosingEnd::Own(StepEnd::Stopped), out);
+            self.give_back(step, out);
         }
     }
 
@@ -191,6 +191,11 @@ impl Machine {
             out.say(Notice::WillRetry { step, end, wait });
         }
         self.enter_phase(step, Phase::Retracting { closing, exhausted }, out);
+    }
+
+    /// Gives a claim and its attempt back, as if the run had been stopped.
+    pub(super) fn give_back(&mut self, step: StepId, out: &mut Actions) {
+        self.close_run(step, ClosingEnd::Own(StepEnd::Stopped), out);
     }
 
     /// Gives a claim back under which nothing was run.
