@@ -91,7 +91,7 @@ struct Looks {
 ///   │ Leading: per step  Open → Claiming → Counting → Running → Committing → Done
 ///   │  │                  ▲                              │
 ///   │  │                  └────────── Retracting ◄───────┘ ended badly, stopped
-///   │  │                                  └─ at the limit ─► Exhausted
+///   │  │                  └─ attempts used up ─► Exhausted
 ///   │  ▼
 ///   │ Winding: steps drained or stopped → marker → guard closed → lease released
 ///   │  │  │
@@ -345,7 +345,7 @@ impl Machine {
             Doing::Claim(step) => self.phase_is(step, |phase| matches!(phase, Phase::Claiming)),
             Doing::Count(step) => self.phase_is(step, |phase| matches!(phase, Phase::Counting)),
             Doing::Commit(step) => self.phase_is(step, |phase| matches!(phase, Phase::Committing)),
-            Doing::Retract(step) => self.phase_is(step, |phase| matches!(phase, Phase::Retracting { .. })),
+            Doing::Retract(step) => self.phase_is(step, |phase| matches!(phase, Phase::Retracting(_))),
             Doing::Revision | Doing::Epoch | Doing::Sweep | Doing::Ready | Doing::Failed => self.pending == Some(doing),
         }
     }
