@@ -237,7 +237,8 @@ impl Machine {
             Role::Following => self.advance_following(now, out),
             Role::Claiming(_) => self.advance_claiming(now, out),
             Role::Leading => self.advance_leading(now, out),
-            Role::Winding(_) | Role::Holding | Role::Ended(_) => {}
+            Role::Holding => self.advance_holding(now, out),
+            Role::Winding(_) | Role::Ended(_) => {}
         }
         // Leading may have just begun to wind, and winding may end in following or holding.
         if let Role::Winding(why) = self.role {
@@ -273,7 +274,7 @@ impl Machine {
             Role::Claiming(_) => [self.retry_at, None, None, None],
             Role::Leading => [self.retry_at, Some(self.note_at), self.stop_deadline(), self.next_start()],
             Role::Winding(_) => [self.retry_at, self.stop_deadline(), None, None],
-            Role::Holding => [None; 4],
+            Role::Holding => [Some(self.note_at), None, None, None],
             Role::Ended(_) => return None,
         };
         let lease = self.lease_deadline();
