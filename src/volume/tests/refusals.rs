@@ -91,7 +91,7 @@ fn read_only_volume() {
     if !is_again("read_only_volume", "mount -t tmpfs -o ro none /mnt; TMPDIR=/mnt exec") {
         return;
     }
-    let root = std::env::temp_dir();
+    let root = env::temp_dir();
     let volume = at(root.clone());
     volume.check_root().unwrap();
     assert_eq!(volume.look().unwrap().view, View::blank(plan().len()));
