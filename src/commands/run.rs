@@ -142,16 +142,15 @@ fn judge(
 
 fn describe_failure(volume: &Volume) -> String {
     match volume.read_failed() {
-        Ok(Some(failure)) => failure_text(&failure, volume),
+        Ok(Some(failure)) => failure_text(&failure, volume.revision().as_str()),
         Ok(None) => "a step has failed for good".to_owned(),
         Err(error) => format!("a step has failed for good; its marker cannot be read: {}", chain(&error)),
     }
 }
 
 /// Everything a person needs at three in the morning.
-fn failure_text(failure: &Failure, volume: &Volume) -> String {
+pub(super) fn failure_text(failure: &Failure, rev: &str) -> String {
     let Failure { step, end, attempts, lines, log, commands } = failure;
-    let rev = volume.revision();
     let mut text = vec![format!("step {step} of revision {rev} has failed for good: {end}, attempt {attempts}")];
     if !lines.is_empty() {
         text.push("its last words:".to_owned());
@@ -179,7 +178,7 @@ fn refused(rev: &str, newest: &str) -> Refusal {
 }
 
 /// Tells the reason, to people and to Kubernetes.
-fn end(refusal: &Refusal) -> Exit {
+pub(super) fn end(refusal: &Refusal) -> Exit {
     let code = refusal.exit.code();
     if tracing::dispatcher::has_been_set() {
         error!(exit = code, "{}", refusal.reason.trim_end());
