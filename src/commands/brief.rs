@@ -20,6 +20,10 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
+    pub(super) fn of_problems(problems: &[Problem]) -> Refusal {
+        Refusal { exit: Exit::Usage, reason: Problem::render(problems) }
+    }
+
     pub(super) fn of_volume(error: &VolumeError) -> Refusal {
         Refusal { exit: Exit::of_fault(error.fault()), reason: crate::exit::chain(error) }
     }

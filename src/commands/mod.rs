@@ -62,6 +62,12 @@ fn refuse(problems: &[Problem]) -> Exit {
     Exit::Usage
 }
 
+/// Tells a person at a terminal why nothing was done. Kubernetes asks for the end of the replica, which this is not.
+fn decline(refusal: &brief::Refusal) -> Exit {
+    complain(&refusal.reason);
+    refusal.exit
+}
+
 /// A line (or several) for whoever reads the output. A reader that has gone away is no error.
 fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());

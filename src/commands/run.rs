@@ -178,7 +178,7 @@ fn refused(rev: &str, newest: &str) -> Refusal {
 }
 
 /// Tells the reason, to people and to Kubernetes.
-pub(super) fn end(refusal: &Refusal) -> Exit {
+fn end(refusal: &Refusal) -> Exit {
     let code = refusal.exit.code();
     if tracing::dispatcher::has_been_set() {
         error!(exit = code, "{}", refusal.reason.trim_end());

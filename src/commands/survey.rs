@@ -90,7 +90,8 @@ impl Survey {
         let clock = volume.now();
         let records = volume.plan().ids().map(|id| volume.read_record(id)).collect::<Result<_, _>>()?;
         let markers = volume.markers()?;
-        let mut problems = look.problems;
+        let mut problems: Vec<String> =
+            look.problems.into_iter().map(|problem| told_to_outsiders(volume, problem)).collect();
         let others = markers.iter().filter(|marker| marker.kind != MarkerKind::InProgress);
         problems.extend(others.filter_map(|marker| {
             let problem = marker.problem.as_ref()?;
@@ -138,5 +139,16 @@ impl Survey {
         let record = self.records[step.0].as_ref().filter(|record| record.rev == rev);
         let until = record.and_then(|record| record.not_before).map_or(Duration::ZERO, |then| self.now.until(then));
         if self.has_clock { until.min(self.view.steps[step.0].record.wait) } else { until }
+    }
+}
+
+/// Records are private: to whoever may only look, one that is not readable is nothing to worry about.
+fn told_to_outsiders(volume: &Volume, problem: String) -> String {
+    let Some((path, _)) = problem.split_once(" cannot be read; ") else { return problem };
+    match std::fs::File::open(volume.root().join(path)) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            format!("{path} cannot be read by this user; counts and back-off of that step are not shown")
+        }
+        _ => problem,
     }
 }

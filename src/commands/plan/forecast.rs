@@ -145,7 +145,7 @@ fn verdict(settings: &Settings, finding: &TrustFinding, report: &Report) -> (Ver
         return (Verdict::Follow, format!("the guard is held by {}", taker.as_deref().unwrap_or("somebody")));
     }
     let rollback =
-        report.superseded_by.as_ref().map(|newest| format!(" back from {newest} (BELLWETHER_ALLOW_ROLLBACK)"));
+        report.superseded_by.as_ref().map(|newest| format!("; it goes back from {newest} (BELLWETHER_ALLOW_ROLLBACK)"));
     let guard = if report.guard.state == "free" { "nobody holds the guard" } else { "if nobody holds the guard" };
     (Verdict::Lead, format!("{guard}{}", rollback.unwrap_or_default()))
 }
@@ -182,7 +182,7 @@ fn deed(report: &Report, step: &report::Step) -> (Deed, String) {
     let ago = |secs: Option<f64>| secs.map(words::secs).unwrap_or_default();
     let used_up = step.attempt.zip(step.max_attempts).is_some_and(|(attempt, most)| attempt >= most);
     match step.state {
-        StepState::Done => (Deed::Skip, step.how.map_or("done", words::how).to_owned()),
+        StepState::Done => (Deed::Skip, format!("done ({})", step.how.map_or("nobody says how", words::how))),
         StepState::Failed => {
             (Deed::Refuse, format!("it has failed for good: {}", step.last_end.as_deref().unwrap_or("")))
         }

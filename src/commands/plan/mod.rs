@@ -22,7 +22,7 @@ pub(super) fn plan(line: &CommandLine) -> Exit {
             }
             settings
         }
-        Err(problems) => return super::refuse(&problems),
+        Err(problems) => return super::decline(&Refusal::of_problems(&problems)),
     };
     match forecast(&settings) {
         Ok(forecast) if line.has("json") => {
@@ -33,7 +33,7 @@ pub(super) fn plan(line: &CommandLine) -> Exit {
             print(&text::render(&forecast));
             Exit::Ok
         }
-        Err(refusal) => super::run::end(&refusal),
+        Err(refusal) => super::decline(&refusal),
     }
 }
 

@@ -27,7 +27,7 @@ const TRIES: u32 = 5;
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 /// What to do after a repair.
-const GO_ON: &str = "a replica that is waiting goes on by itself; if none is left, start one";
+const GO_ON: &str = "a replica that is waiting goes on by itself; if none is, start or restart one";
 
 /// A person at work on the volume, with the guard in hand.
 #[derive(Debug)]
@@ -44,14 +44,14 @@ struct Repair {
 fn perform(line: &CommandLine, act: impl FnOnce(&Repair) -> Result<String, Refusal>) -> Exit {
     let settings = match brief::settings(&line.overlay) {
         Ok((settings, _)) => settings,
-        Err(problems) => return super::refuse(&problems),
+        Err(problems) => return super::decline(&Refusal::of_problems(&problems)),
     };
     match Repair::begin(settings).and_then(|repair| act(&repair)) {
         Ok(text) => {
             print(&text);
             Exit::Ok
         }
-        Err(refusal) => super::run::end(&refusal),
+        Err(refusal) => super::decline(&refusal),
     }
 }
 

@@ -26,13 +26,13 @@ const CLEAR: &str = "\x1b[H\x1b[J";
 pub(super) fn status(line: &CommandLine) -> Exit {
     let glance = match brief::glance(&line.overlay) {
         Ok(glance) => glance,
-        Err(problems) => return super::refuse(&problems),
+        Err(problems) => return super::decline(&Refusal::of_problems(&problems)),
     };
     let show = Show { json: line.has("json"), watch: line.has("watch"), redraw: std::io::stdout().is_terminal() };
     let shown = if line.has("history") { history::show(&glance, show) } else { show.steps(&glance) };
     match shown {
         Ok(()) => Exit::Ok,
-        Err(error) => super::run::end(&Refusal::of_volume(&error)),
+        Err(error) => super::decline(&Refusal::of_volume(&error)),
     }
 }
 

@@ -34,6 +34,9 @@ pub(super) fn of(root: &Path, rev: &Revision) -> Plan {
         let Some(marker) = content::<Marker>(&path).filter(|marker| marker.rev == rev.as_str()) else { continue };
         let Some(step) = marker.step else { continue };
         let entry = found.entry(step).or_default();
+        if name == rev.failed_marker() {
+            continue;
+        }
         if let Some((word, _)) = parse_in_progress(&name).filter(|(_, of)| of == rev) {
             entry.in_progress = Some(word);
             entry.done = entry.done.take().or(marker.done.and_then(|word| MarkerWord::parse(&word).ok()));

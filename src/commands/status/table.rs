@@ -15,7 +15,7 @@ pub(super) fn render(report: &Report) -> String {
     if report.steps.is_empty() {
         lines.push("\nno step has begun; with BELLWETHER_PLAN set, every step is shown".to_owned());
     } else {
-        let rows: Vec<[String; 7]> = report.steps.iter().map(row).collect();
+        let rows: Vec<[String; 7]> = report.steps.iter().map(|step| row(step, &report.guard)).collect();
         lines.push(String::new());
         lines.extend(words::table(HEADING, &rows));
     }
@@ -44,7 +44,7 @@ pub(super) fn changes(before: &Report, after: &Report) -> String {
 fn facts(report: &Report) -> Vec<(String, String)> {
     let mut facts = vec![(format!("revision {}", report.revision), state(report)), guard(&report.guard)];
     facts.extend(report.steps.iter().map(|step| {
-        let [_, state, _, _, attempt, _, note] = row(step);
+        let [_, state, _, _, attempt, _, note] = row(step, &report.guard);
         let attempt = if attempt.is_empty() { attempt } else { format!("attempt {attempt}") };
         let parts: Vec<String> = [state, attempt, note].into_iter().filter(|part| !part.is_empty()).collect();
         (step.name.clone(), parts.join(", "))
@@ -59,7 +59,8 @@ fn facts(report: &Report) -> Vec<(String, String)> {
 
 fn head(report: &Report) -> Vec<String> {
     let (_, guard) = guard(&report.guard);
-    let clock = if report.clock == "local" { " (read-only here: ages are by the local clock)" } else { "" };
+    let is_local = report.clock == "local" && report.steps.iter().any(|step| step.beat_age_secs.is_some());
+    let clock = if is_local { " (not writable here: beats are compared with the local clock)" } else { "" };
     vec![
         format!("revision {}: {}", report.revision, state(report)),
         format!("volume   {}{clock}", report.volume.display()),
@@ -98,14 +99,22 @@ fn guard(guard: &Guard) -> (String, String) {
     ("guard".to_owned(), text)
 }
 
-fn row(step: &Step) -> [String; 7] {
+fn row(step: &Step, guard: &Guard) -> [String; 7] {
     let attempt = match (step.attempt, step.max_attempts) {
         (Some(attempt), Some(most)) => format!("{attempt} of {most}"),
         (Some(attempt), None) => attempt.to_string(),
         (None, _) => String::new(),
     };
     let took = step.duration_ms.map(|millis| span(Duration::from_millis(millis))).unwrap_or_default();
-    [step.name.clone(), step_state(step), secs(step.age_secs), secs(step.beat_age_secs), attempt, took, note(step)]
+    [
+        step.name.clone(),
+        step_state(step),
+        secs(step.age_secs),
+        secs(step.beat_age_secs),
+        attempt,
+        took,
+        note(step, guard),
+    ]
 }
 
 fn step_state(step: &Step) -> String {
@@ -121,14 +130,18 @@ fn step_state(step: &Step) -> String {
     }
 }
 
-fn note(step: &Step) -> String {
+fn note(step: &Step, guard: &Guard) -> String {
     let how = step.how.map(|how| words::how(how).to_owned());
     let on = step.host.as_ref().map(|host| format!("on {host}"));
     let epoch = step.epoch.map(|epoch| format!("epoch {epoch}"));
     let end = step.last_end.as_ref().map(|end| format!("last run: {end}"));
     let parts = match step.state {
         StepState::Done => vec![how, epoch, on],
-        StepState::InProgress | StepState::Stale => vec![epoch, on],
+        StepState::InProgress | StepState::Stale => {
+            // Only those who know no claims work without the guard.
+            let is_left = step.epoch.is_some() && guard.state == "free";
+            vec![epoch, on, is_left.then(|| "its leader is gone".to_owned())]
+        }
         _ => vec![end],
     };
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
