@@ -1,10 +1,16 @@
 //! What the binary's subcommands do. Each gets the command line, already taken apart, and ends with an [`Exit`].
 
 mod brief;
+mod plan;
 mod ready;
+mod repair;
+mod report;
 mod run;
+mod status;
+mod survey;
 mod termination;
 mod warm;
+mod words;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -27,7 +33,12 @@ fn perform(line: &CommandLine) -> Exit {
     match line.subcommand {
         Subcommand::Run => run::run(line),
         Subcommand::Ready => ready::ready(line),
-        _ => Exit::Software,
+        Subcommand::Status => status::status(line),
+        Subcommand::Plan => plan::plan(line),
+        Subcommand::Retry => repair::retry(line),
+        Subcommand::Skip => repair::skip(line),
+        Subcommand::Reset => repair::reset(line),
+        Subcommand::Demo => Exit::Software,
     }
 }
 
@@ -49,6 +60,12 @@ fn refuse(problems: &[Problem]) -> Exit {
     complain(&text);
     termination::write(&text);
     Exit::Usage
+}
+
+/// Tells a person at a terminal why nothing was done. Kubernetes asks for the end of the replica, which this is not.
+fn decline(refusal: &brief::Refusal) -> Exit {
+    complain(&refusal.reason);
+    refusal.exit
 }
 
 /// A line (or several) for whoever reads the output. A reader that has gone away is no error.
