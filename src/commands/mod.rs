@@ -1,6 +1,7 @@
 //! What the binary's subcommands do. Each gets the command line, already taken apart, and ends with an [`Exit`].
 
 mod brief;
+mod demo;
 mod ready;
 mod run;
 mod termination;
@@ -16,6 +17,9 @@ use crate::settings::{CommandLine, Problem, Scan, Subcommand, cli, scan};
 ///
 /// `ready` and a warm `run` come so far without clap, without a runtime and without a thread.
 pub fn main(arguments: &[OsString]) -> Exit {
+    if let Some(exit) = demo::perform_part(arguments) {
+        return exit;
+    }
     match scan(arguments.iter().cloned()) {
         Ok(Scan::Do(line)) => perform(&line),
         Ok(Scan::Help | Scan::Version) => show_help(arguments),
@@ -27,6 +31,7 @@ fn perform(line: &CommandLine) -> Exit {
     match line.subcommand {
         Subcommand::Run => run::run(line),
         Subcommand::Ready => ready::ready(line),
+        Subcommand::Demo => demo::demo(line),
         _ => Exit::Software,
     }
 }
