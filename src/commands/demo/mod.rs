@@ -55,29 +55,36 @@ pub(super) fn perform_part(arguments: &[OsString]) -> Option<Exit> {
 
 /// Shows it all, and leaves nothing behind.
 pub(super) fn demo(line: &CommandLine) -> Exit {
-    let stage = match Stage::build(line.has("keep")) {
-        Ok(stage) => stage,
-        Err(reason) => return give_up(&reason, Exit::VolumeIo),
-    };
+    let keep = line.has("keep");
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return give_up(&format!("cannot begin: {error}"), Exit::Software),
     };
-    let exit = runtime.block_on(perform(&stage));
+    let exit = runtime.block_on(async {
+        // Before anything is there that a signal could leave behind. Orphans come to us, so whatever is left of
+        // anything can be found and ended.
+        match StopSignals::listen().and_then(|signals| process::become_subreaper().map(|()| signals)) {
+            Ok(signals) => on_stage(keep, signals).await,
+            Err(error) => give_up(&format!("cannot begin: {error}"), Exit::Software),
+        }
+    });
     runtime.shutdown_background();
-    if let Err(reason) = stage.clear() {
-        return give_up(&reason, Exit::VolumeIo);
-    }
     exit
 }
 
-async fn perform(stage: &Stage) -> Exit {
-    // Orphans come to us, so whatever is left of anything can be found and ended.
-    let begun = StopSignals::listen().and_then(|signals| process::become_subreaper().map(|()| signals));
-    let mut signals = match begun {
-        Ok(signals) => signals,
-        Err(error) => return give_up(&format!("cannot begin: {error}"), Exit::Software),
+async fn on_stage(keep: bool, signals: StopSignals) -> Exit {
+    let stage = match Stage::build(keep) {
+        Ok(stage) => stage,
+        Err(reason) => return give_up(&reason, Exit::VolumeIo),
     };
+    let exit = perform(&stage, signals).await;
+    match stage.clear() {
+        Ok(()) => exit,
+        Err(reason) => give_up(&reason, Exit::VolumeIo),
+    }
+}
+
+async fn perform(stage: &Stage, mut signals: StopSignals) -> Exit {
     let timeline = Timeline::begin();
     let mut play = Play::new(stage, timeline.clone());
     let ending = tokio::select! {
@@ -86,8 +93,8 @@ async fn perform(stage: &Stage) -> Exit {
         error = process::reap_continuously() => Ending::Failed(format!("cannot reap: {error:?}")),
         ending = play.run() => ending,
     };
-    // Judged while it stands, told when nothing runs any more.
     let facts = play.facts();
+    // Replicas without an owner are reaped like everybody else.
     drop(play);
     let all_gone = end_everybody().await;
     let exit = match ending {
@@ -97,14 +104,10 @@ async fn perform(stage: &Stage) -> Exit {
             Exit::Signal(signal)
         }
         Ending::Failed(reason) => {
-            print("");
-            give_up(&format!("the demo did not come to its end: {reason}\n{}", facts.seen()), Exit::Software)
+            give_up(&format!("\nthe demo did not come to its end: {reason}\n{}", facts.seen()), Exit::Software)
         }
     };
-    if !all_gone {
-        return give_up("some processes are still there", Exit::Software);
-    }
-    exit
+    if all_gone { exit } else { give_up("some of its processes cannot be ended", Exit::Software) }
 }
 
 /// Kills whatever descends from this process, however far away it has moved, until nobody is left.

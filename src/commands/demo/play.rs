@@ -226,7 +226,7 @@ impl<'a> Play<'a> {
                 "the volume lies in a container's own layer: good enough for a demo only",
             );
         } else if text.starts_with("no Redis") {
-            self.timeline.replica(who, "election", &format!("guard only, no Redis in this version: “{text}”"));
+            self.timeline.replica(who, "election", "guard only: no Redis in this version");
         } else {
             self.timeline.replica(who, "warning", text);
         }
