@@ -3,18 +3,25 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::mem;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+/// The pause between two looks at something that is about to be.
+const TICK: Duration = Duration::from_millis(10);
 
 /// A demo with a temporary directory of its own, by whose path all of its processes are known.
 struct Demo {
     child: Child,
     stdout: BufReader<ChildStdout>,
     seen: String,
-    scratch: TempDir,
+    scratch: Rc<TempDir>,
 }
 
 /// What is left of a demo that has ended.
@@ -22,13 +29,13 @@ struct Over {
     code: Option<i32>,
     stdout: String,
     stderr: String,
-    scratch: TempDir,
+    scratch: Rc<TempDir>,
 }
 
 impl Demo {
     #[must_use]
     fn start(arguments: &[&str]) -> Demo {
-        let scratch = TempDir::new().unwrap();
+        let scratch = Rc::new(TempDir::new().unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
         command.arg("demo").args(arguments).env("TMPDIR", scratch.path());
         // None of the caller's settings are the replicas'.
@@ -52,9 +59,20 @@ impl Demo {
 
     fn end(mut self) -> Over {
         self.stdout.read_to_string(&mut self.seen).unwrap();
-        let output = self.child.wait_with_output().unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        Over { code: output.status.code(), stdout: self.seen, stderr, scratch: self.scratch }
+        let mut stderr = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        let code = self.child.wait().unwrap().code();
+        Over { code, stdout: mem::take(&mut self.seen), stderr, scratch: Rc::clone(&self.scratch) }
+    }
+}
+
+impl Drop for Demo {
+    /// A test that has failed leaves no demo behind.
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            signal(self.child.id().cast_signed(), Signal::TERM);
+            let _ = self.child.wait();
+        }
     }
 }
 
@@ -87,6 +105,18 @@ fn processes(scratch: &Path) -> Vec<(i32, String)> {
         is_marked.then_some((pid, words))
     });
     marked.collect()
+}
+
+/// Looks again and again, for longer than anything takes on the busiest machine.
+fn wait_until(what: &str, mut look: impl FnMut() -> bool) {
+    let limit = Duration::from_secs(60);
+    for _ in 0..limit.as_millis() / TICK.as_millis() {
+        if look() {
+            return;
+        }
+        thread::sleep(TICK);
+    }
+    panic!("never seen: {what}");
 }
 
 fn signal(pid: i32, signal: Signal) {
@@ -127,6 +157,21 @@ fn ctrl_c_leaves_nothing_behind() {
     let over = demo.end();
     over.assert_ended_with(130);
     over.assert_nothing_is_left();
+}
+
+/// Whoever reads the logs is gone too, and nobody may die of that: the work is finished, and then everything ends.
+#[test]
+fn when_the_demo_itself_is_killed_the_replicas_finish_and_end() {
+    let mut demo = Demo::start(&[]);
+    demo.see("1 of 4 tables converted");
+    signal(demo.child.id().cast_signed(), Signal::KILL);
+    let over = demo.end();
+    assert_eq!(over.code, None);
+    let root = fs::read_dir(over.scratch.path()).unwrap().next().unwrap().unwrap().path();
+    wait_until("the revision is ready", || root.join("volume/.ready_demo-1").exists());
+    wait_until("nothing runs any more", || processes(over.scratch.path()).is_empty());
+    let history = fs::read_to_string(root.join("volume/.bellwether/history.jsonl")).unwrap();
+    assert_eq!(history.matches(r#""event":"elected""#).count(), 1, "the first leader has finished:\n{history}");
 }
 
 #[test]
