@@ -125,6 +125,9 @@ pub(super) fn start_logging(settings: &Settings) {
         LogLevel::Trace => tracing::level_filters::LevelFilter::TRACE,
     };
     let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_max_level(level);
+    // Else a line that cannot be written (the collector is gone, the disk is full) is complained about on stderr, which
+    // fails as well, and that is a panic: a leader must not die of it.
+    let builder = builder.log_internal_errors(false);
     // A subscriber that is there already is a test's.
     match settings.log_format {
         LogFormat::Text => drop(tracing::subscriber::set_global_default(builder.with_ansi(false).finish())),

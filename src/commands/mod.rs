@@ -1,6 +1,7 @@
 //! What the binary's subcommands do. Each gets the command line, already taken apart, and ends with an [`Exit`].
 
 mod brief;
+mod demo;
 mod plan;
 mod ready;
 mod repair;
@@ -22,6 +23,9 @@ use crate::settings::{CommandLine, Problem, Scan, Subcommand, cli, scan};
 ///
 /// `ready` and a warm `run` come so far without clap, without a runtime and without a thread.
 pub fn main(arguments: &[OsString]) -> Exit {
+    if let Some(exit) = demo::perform_part(arguments) {
+        return exit;
+    }
     match scan(arguments.iter().cloned()) {
         Ok(Scan::Do(line)) => perform(&line),
         Ok(Scan::Help | Scan::Version) => show_help(arguments),
@@ -38,7 +42,7 @@ fn perform(line: &CommandLine) -> Exit {
         Subcommand::Retry => repair::retry(line),
         Subcommand::Skip => repair::skip(line),
         Subcommand::Reset => repair::reset(line),
-        Subcommand::Demo => Exit::Software,
+        Subcommand::Demo => demo::demo(line),
     }
 }
 
