@@ -5,6 +5,9 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// By its path: a version manager's stand-in, earlier in the `PATH`, may have no `venv`.
+const PYTHON: &str = "/usr/bin/python3";
+
 /// The directory with `python3` and `gunicorn`.
 ///
 /// # Panics
@@ -24,7 +27,7 @@ pub(crate) fn programs(requirements: &Path) -> PathBuf {
             fs::remove_dir_all(&environment).unwrap();
         }
         let missing = "python3 with its venv module is needed: apt-get install python3-venv, or let tests/run do it";
-        must_succeed(Command::new("python3").args(["-m", "venv"]).arg(&environment), missing);
+        must_succeed(Command::new(PYTHON).args(["-m", "venv"]).arg(&environment), missing);
         let missing = "the packages in examples/django/requirements.txt are needed, and the network to fetch them";
         let mut pip = Command::new(environment.join("bin/python3"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "-r"]);
@@ -39,7 +42,7 @@ fn key(requirements: &Path) -> String {
     let mut hasher = DefaultHasher::new();
     fs::read(requirements).unwrap().hash(&mut hasher);
     must_succeed(
-        Command::new("python3").arg("-VV"),
+        Command::new(PYTHON).arg("-VV"),
         "python3 is needed: apt-get install python3, or let tests/run do it",
     )
     .hash(&mut hasher);
