@@ -41,11 +41,8 @@ pub(crate) fn programs(requirements: &Path) -> PathBuf {
 fn key(requirements: &Path) -> String {
     let mut hasher = DefaultHasher::new();
     fs::read(requirements).unwrap().hash(&mut hasher);
-    must_succeed(
-        Command::new(PYTHON).arg("-VV"),
-        "python3 is needed: apt-get install python3, or let tests/run do it",
-    )
-    .hash(&mut hasher);
+    must_succeed(Command::new(PYTHON).arg("-VV"), "python3 is needed: apt-get install python3, or let tests/run do it")
+        .hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 
