@@ -22,13 +22,13 @@ use crate::settings::{CommandLine, Problem, Scan, Subcommand, cli, scan};
 /// Does what the command line (without the program's name) asks for.
 ///
 /// `ready` and a warm `run` come so far without clap, without a runtime and without a thread.
-pub fn main(arguments: &[OsString]) -> Exit {
-    if let Some(exit) = demo::perform_part(arguments) {
+pub fn main(arguments: Vec<OsString>) -> Exit {
+    if let Some(exit) = demo::perform_part(&arguments) {
         return exit;
     }
-    match scan(arguments.iter().cloned()) {
+    match scan(arguments) {
         Ok(Scan::Do(line)) => perform(&line),
-        Ok(Scan::Help | Scan::Version) => show_help(arguments),
+        Ok(Scan::Help | Scan::Version) => show_help(),
         Err(problems) => refuse(&problems),
     }
 }
@@ -46,10 +46,12 @@ fn perform(line: &CommandLine) -> Exit {
     }
 }
 
-/// Lets clap print what was asked for.
-fn show_help(arguments: &[OsString]) -> Exit {
+/// Lets clap print what was asked for; the scanner has used the arguments up.
+#[cold]
+#[inline(never)]
+fn show_help() -> Exit {
     let name = OsString::from("bellwether");
-    match cli::command().try_get_matches_from([&name].into_iter().chain(arguments)) {
+    match cli::command().try_get_matches_from([name].into_iter().chain(std::env::args_os().skip(1))) {
         Err(shown) if !shown.use_stderr() => {
             print(&shown.to_string());
             Exit::Ok
@@ -59,6 +61,8 @@ fn show_help(arguments: &[OsString]) -> Exit {
 }
 
 /// Reports every mistake of settings or command line.
+#[cold]
+#[inline(never)]
 fn refuse(problems: &[Problem]) -> Exit {
     let text = Problem::render(problems);
     complain(&text);
