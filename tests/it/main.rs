@@ -1,0 +1,11 @@
+//! End to end: the built binary, real processes, real signals, and a journal that only the steps write.
+//!
+//! Nothing sleeps for a fixed time; everything waits for something to be seen, and every test has a volume of its own.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod boot;
+mod journal;
+mod replica;
+mod stack;
+mod takeover;
+mod wait;
