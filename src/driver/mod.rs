@@ -32,7 +32,7 @@ use uuid::Uuid;
 use crate::needs::{self, NeedEvent, NeedsError};
 use crate::process::User;
 use crate::process::boottime;
-use crate::protocol::{Action, Config, Doing, Event, Machine, Notice, Outcome, StepId};
+use crate::protocol::{Action, ClosingEnd, Config, Doing, Event, Machine, Notice, Outcome, StepId};
 use crate::settings::{LoadedPlan, Mask};
 use crate::volume::{Failure, Guard, Volume, VolumeError};
 
@@ -244,7 +244,11 @@ impl Driver {
                 self.job(Job::Commit(step, report));
             }
             Action::Retract(step, closing) => {
-                let report = self.reports.get(&step).cloned().filter(|_| closing.end.is_some());
+                let report = self.reports.get_mut(&step).filter(|_| closing.end.is_some());
+                let report = report.map(|report| {
+                    report.timed_out = closing.end == Some(ClosingEnd::TimedOut);
+                    report.clone()
+                });
                 self.job(Job::Retract(step, closing, report));
             }
             Action::WriteFailed(step) => {
