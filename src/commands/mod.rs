@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 
 use crate::exit::Exit;
-use crate::settings::{CommandLine, Problem, Scan, Subcommand, cli, scan};
+use crate::settings::{CommandLine, Misuse, Problem, Scan, Subcommand, cli, scan};
 
 /// Does what the command line (without the program's name) asks for.
 ///
@@ -19,7 +19,7 @@ pub fn main(arguments: &[OsString]) -> Exit {
     match scan(arguments.iter().cloned()) {
         Ok(Scan::Do(line)) => perform(&line),
         Ok(Scan::Help | Scan::Version) => show_help(arguments),
-        Err(problems) => refuse(&problems),
+        Err(misuse) => refuse(&all_mistakes(misuse)),
     }
 }
 
@@ -29,6 +29,15 @@ fn perform(line: &CommandLine) -> Exit {
         Subcommand::Ready => ready::ready(line),
         _ => Exit::Software,
     }
+}
+
+/// Those of the command line, and for `run` those of all other settings too: whoever starts it mends them in one go.
+fn all_mistakes(misuse: Misuse) -> Vec<Problem> {
+    let Misuse { mut problems, subcommand, overlay } = misuse;
+    if subcommand == Some(Subcommand::Run) {
+        problems.extend(brief::settings(&overlay).err().unwrap_or_default());
+    }
+    problems
 }
 
 /// Lets clap print what was asked for.
