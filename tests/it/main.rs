@@ -4,8 +4,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod boot;
+mod failure;
+mod init;
+mod isolate;
 mod journal;
 mod replica;
+mod revisions;
+mod roles;
+mod settings;
 mod stack;
+mod steps;
 mod takeover;
+mod volume;
 mod wait;

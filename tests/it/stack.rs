@@ -177,6 +177,12 @@ impl Stack {
         self.scratch().join(format!("gate-{name}"))
     }
 
+    /// Another gate than those of the steps.
+    pub(crate) fn gate(self, name: &str) -> Stack {
+        self.make_gate(name);
+        self
+    }
+
     fn make_gate(&self, name: &str) {
         mknodat(CWD, self.gate_path(name), FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
     }

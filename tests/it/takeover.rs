@@ -112,3 +112,35 @@ fn a_marker_removed_under_a_living_leader_is_written_again() {
     assert_eq!(leader.wait(), 0);
     assert!(!stack.has(MARKER));
 }
+
+/// What an older entrypoint, or a crash at the wrong moment, leaves in a marker.
+const ODD_CONTENTS: [&str; 3] = ["2024-05-01 10:00:00", "", "{\"schema\":1,\"step\":\"mig"];
+
+#[test]
+fn a_fresh_marker_that_cannot_be_read_delays_the_start_until_it_is_stale() {
+    for content in ODD_CONTENTS {
+        let stack = Stack::new().env("STEP_STALE_SECS", "1").step(Step::quick("migrate"));
+        std::fs::write(stack.path(MARKER), content).unwrap();
+        let written = mtime(&stack.path(MARKER)).unwrap();
+        let mut leader = stack.start_replica();
+        assert_eq!(leader.wait(), 0, "{}", leader.log());
+        let begun = stack.journal().of("start", "migrate")[0].at;
+        assert!(begun >= written + SECOND, "{content:?}: {} ns too early", written + SECOND - begun);
+        assert!(leader.has_said(MARKER) && leader.has_said("it counts by its existence and age"), "{}", leader.log());
+        assert!(!stack.has(MARKER));
+    }
+}
+
+#[test]
+fn an_old_marker_that_cannot_be_read_delays_nothing() {
+    for content in ODD_CONTENTS {
+        // So long that waiting for silence would break the test's deadline.
+        let stack = Stack::new().env("STEP_STALE_SECS", "600").step(Step::quick("migrate"));
+        std::fs::write(stack.path(MARKER), content).unwrap();
+        let file = std::fs::File::options().write(true).open(stack.path(MARKER)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000)).unwrap();
+        let mut leader = stack.start_replica();
+        assert_eq!(leader.wait(), 0, "{}", leader.log());
+        assert_eq!(stack.journal().count("start", "migrate"), 1);
+    }
+}

@@ -77,3 +77,12 @@ pub(crate) fn kill_bearing(entry: &str) {
         thread::sleep(TICK);
     }
 }
+
+/// Whether this test may do what only root may. It says so where it may not.
+pub(crate) fn is_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        println!("skipped: this test has to be run by root");
+    }
+    root
+}
