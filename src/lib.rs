@@ -1,4 +1,76 @@
 //! One of N identical replicas does the one-off work of a release; the others wait; then all serve.
+//!
+//! N containers share one volume and start with the same entrypoint, `bellwether run -- COMMAND`. Exactly one becomes
+//! the leader and runs the steps of a plan (migrate the database, build assets …); the others follow. When every step of
+//! the revision is done, each replica replaces itself with its command. If the leader dies, another takes over.
+//!
+//! # Guarantees
+//!
+//! On a volume whose locks work between the replicas:
+//!
+//! - At most one leader's steps run at any moment; no step overlaps itself or a predecessor, however long a process is
+//!   paused and however clocks jump.
+//! - `.ready_<rev>` exists only when every step of `<rev>` is done, and once announced it survives power loss.
+//! - A done marker is written only by the holder of the step's newest claim, after its process succeeded and all its
+//!   descendants are gone.
+//! - No command is exec'd before ready, unless asked for (`--no-wait`).
+//! - A beating step is never taken over, however long it runs.
+//! - A stopped leader leaves nothing in the way: its steps' whole process trees are stopped, then the in-progress markers
+//!   removed, then the guard closed.
+//! - Epochs only grow. Attempts are counted on the volume before each spawn, so no crash loop repeats a step for ever.
+//! - What is ready starts again without a runtime, a thread or a writable volume.
+//!
+//! # Non-guarantees
+//!
+//! - A network file system that drops the locks of a client it has lost sight of can let two leaders act. The guard is
+//!   proved with each beat there, which shortens that time and does not end it.
+//! - A step that is killed in the middle is run again. Bellwether keeps what the step wrote into `$BELLWETHER_RECORD`; to
+//!   make sense of it is the step's business.
+//! - A process that leaves its session, clears its environment and outlives a shim that was killed with SIGKILL is found
+//!   only where orphans come to us (the binary does this, an embedding program need not).
+//!
+//! # Layout
+//!
+//! | module | what |
+//! |---|---|
+//! | [`protocol`] | the pure state machine: no clock, no randomness, no I/O |
+//! | `volume` | markers, claims, records, epochs and the guard on a real directory |
+//! | `process` | shims, output, signals, hand-off; all of `unsafe` |
+//! | `settings` | flags, environment and plan file, checked as a whole |
+//! | `needs` | what a plan waits for before anybody leads |
+//! | `driver` | the loop between machine and world |
+//! | `commands` | what the binary does (feature `cli`) |
+//!
+//! Features: `cli` and `redis` (default), `io` (implied by both), and nothing: the protocol alone.
+//!
+//! # The machine by hand
+//!
+//! ```
+//! use std::sync::Arc;
+//! use bellwether::protocol::{
+//!     Action, Config, Election, Event, Machine, MarkerWord, Plan, Policy, Step, StepName, Timestamp, Trust, View,
+//! };
+//!
+//! let migrate = Step {
+//!     name: StepName::parse("migrate")?,
+//!     in_progress: MarkerWord::parse("migrating")?,
+//!     done: MarkerWord::parse("migrated")?,
+//!     after: Default::default(),
+//!     timeout: None,
+//!     max_attempts: 3,
+//! };
+//! let plan = Arc::new(Plan::new(vec![migrate]).expect("one step is a plan"));
+//! let config = Config::new(plan, Election::Guard, Trust::Trusted, Policy::default())?;
+//!
+//! let mut replica = Machine::new(config);
+//! let now = Timestamp::from_millis(1);
+//! let first = replica.handle(now, Event::Started);
+//! assert!(first.iter().any(|action| *action == Action::Look));
+//! // An empty volume: nothing is ready, so this replica prepares to compete.
+//! let next = replica.handle(now, Event::Looked(View::blank(1)));
+//! assert!(next.iter().any(|action| *action == Action::PrepareVolume));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #[cfg(feature = "cli")]
 pub mod commands;

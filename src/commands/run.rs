@@ -13,7 +13,7 @@ use crate::exit::{Exit, chain};
 use crate::process::{self, StopSignals};
 use crate::protocol::Outcome;
 use crate::settings::{CommandLine, Settings, Warm};
-use crate::volume::{Failure, Volume};
+use crate::volume::Volume;
 
 /// Leads or follows, and hands off.
 pub(super) fn run(line: &CommandLine) -> Exit {
@@ -116,7 +116,7 @@ fn judge(
             let signal = signal.unwrap_or(libc::SIGTERM);
             return Refusal { exit: Exit::Signal(signal), reason: format!("stopped by signal {signal}") };
         }
-        Outcome::StepFailed => return Refusal { exit: Exit::StepFailed, reason: describe_failure(volume) },
+        Outcome::StepFailed => return Refusal { exit: Exit::StepFailed, reason: volume.describe_failure() },
         Outcome::DowngradeRefused { newest } => return refused(rev.as_str(), newest.as_str()),
         Outcome::GaveUp => (
             Exit::TryLater,
@@ -138,29 +138,6 @@ fn judge(
         _ => fallback,
     };
     Refusal { exit, reason }
-}
-
-fn describe_failure(volume: &Volume) -> String {
-    match volume.read_failed() {
-        Ok(Some(failure)) => failure_text(&failure, volume),
-        Ok(None) => "a step has failed for good".to_owned(),
-        Err(error) => format!("a step has failed for good; its marker cannot be read: {}", chain(&error)),
-    }
-}
-
-/// Everything a person needs at three in the morning.
-fn failure_text(failure: &Failure, volume: &Volume) -> String {
-    let Failure { step, end, attempts, lines, log, commands } = failure;
-    let rev = volume.revision();
-    let mut text = vec![format!("step {step} of revision {rev} has failed for good: {end}, attempt {attempts}")];
-    if !lines.is_empty() {
-        text.push("its last words:".to_owned());
-        text.extend(lines.iter().map(|line| format!("    {line}")));
-    }
-    text.push(format!("its log: {log}"));
-    text.push("to go on:".to_owned());
-    text.extend(commands.iter().map(|command| format!("    {command}")));
-    text.join("\n")
 }
 
 fn downgrade(rev: &str, newest: &str) -> String {

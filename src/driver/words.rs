@@ -16,6 +16,8 @@ pub(super) enum Waiting {
     },
     /// For the guard, over markers that are all stale.
     GuardBusy,
+    /// For a person, since a step has failed for good.
+    Holding,
     /// As a holder of the guard, for a predecessor's step to become stale.
     Watching,
 }
@@ -29,6 +31,7 @@ pub(super) fn say(notice: &Notice, plan: &Plan, rev: &Revision, may_lead: bool) 
         Notice::StillFollowing => return Some(Waiting::Following { may_lead }),
         Notice::GuardBusy => return Some(Waiting::GuardBusy),
         Notice::Watching => return Some(Waiting::Watching),
+        Notice::Holding => return Some(Waiting::Holding),
         Notice::Superseded { newest } => warn!(%rev, %newest,
             "a later revision has begun, so this one only waits for its own ready marker; \
              set IMAGE_REV to the later one, or BELLWETHER_ALLOW_ROLLBACK=1 to go back"),
@@ -54,20 +57,19 @@ pub(super) fn say(notice: &Notice, plan: &Plan, rev: &Revision, may_lead: bool) 
 impl Waiting {
     /// Looks up whom this replica waits for, and says so.
     pub(super) fn explain(self, volume: &Volume) {
-        let holder = volume.guard_holder().ok().flatten().map_or_else(|| "nobody".to_owned(), |h| describe(&h));
-        let markers = volume.markers().unwrap_or_default();
-        let at_work: Vec<String> =
-            markers.iter().filter(|marker| marker.kind == MarkerKind::InProgress).map(describe_work).collect();
-        let at_work = if at_work.is_empty() { "no step in progress".to_owned() } else { at_work.join("; ") };
+        let holder = || volume.guard_holder().ok().flatten().map_or_else(|| "nobody".to_owned(), |h| describe(&h));
+        let at_work = || describe_work(volume);
         match self {
-            Waiting::Following { may_lead: true } => info!(%holder, "still waiting: {at_work}"),
+            Waiting::Following { may_lead: true } => info!(holder = %holder(), "still waiting: {}", at_work()),
             Waiting::Following { may_lead: false } => {
-                info!(%holder, "still waiting: {at_work}; this replica may not lead (IS_LEADER)");
+                info!(holder = %holder(), "still waiting: {}; this replica may not lead (IS_LEADER)", at_work());
             }
-            Waiting::Watching => info!("a step of an earlier leader is still in progress: {at_work}"),
-            Waiting::GuardBusy => warn!(%holder,
-                "the guard is held though every step has fallen silent: {at_work}; \
-                 is its holder frozen, or a process of an old step still alive? It goes on when that process ends"),
+            Waiting::Watching => info!("a step of an earlier leader is still in progress: {}", at_work()),
+            Waiting::GuardBusy => warn!(holder = %holder(),
+                "the guard is held though every step has fallen silent: {}; \
+                 is its holder frozen, or a process of an old step still alive? It goes on when that process ends",
+                at_work()),
+            Waiting::Holding => error!("not ready, until `bellwether retry`: {}", volume.describe_failure()),
         }
     }
 }
@@ -80,7 +82,14 @@ fn describe(holder: &GuardHolder) -> String {
     [note, pid].into_iter().flatten().collect::<Vec<_>>().join(", here ")
 }
 
-fn describe_work(marker: &MarkerInfo) -> String {
+fn describe_work(volume: &Volume) -> String {
+    let markers = volume.markers().unwrap_or_default();
+    let at_work: Vec<String> =
+        markers.iter().filter(|marker| marker.kind == MarkerKind::InProgress).map(describe_marker).collect();
+    if at_work.is_empty() { "no step in progress".to_owned() } else { at_work.join("; ") }
+}
+
+fn describe_marker(marker: &MarkerInfo) -> String {
     let host =
         marker.content.as_ref().and_then(|content| content.replica.as_ref()).map(|replica| replica.host.as_str());
     let age = marker.age.map_or_else(|| "unknown".to_owned(), |age| format!("{:.0} s ago", age.as_secs_f64()));

@@ -1,7 +1,7 @@
 //! The leader's side of a step's process.
 #![expect(unsafe_code, reason = "the shim must lead a session of its own from its first instruction on")]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, pipe};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -104,7 +104,7 @@ impl StepProcess {
         Ok(StepProcess {
             gone: sys::watch(channel.shim.try_clone()?)?,
             channel,
-            trace: Trace { shim: shim.id(), start, run },
+            trace: Trace { shim: shim.id(), start, run, struck: BTreeSet::new() },
             shim,
             begun,
             inbox: Inbox::default(),

@@ -41,7 +41,7 @@ pub(crate) fn kill_descendants(main_group: Option<i32>) -> Vec<Process> {
         tree::signal_group(group, Signal::KILL);
     }
     // A shim leads its session: every group of that session, other than its own, is part of its tree.
-    kill_all(tree::own_descendants, None)
+    kill_all(tree::own_descendants, None, &mut BTreeSet::new())
 }
 
 /// How the leader recognises the processes of one run when the shim above them has vanished.
@@ -53,12 +53,21 @@ pub(crate) struct Trace {
     pub(crate) start: u64,
     /// The value of [`RUN_VARIABLE`].
     pub(crate) run: String,
+    /// Whom we have killed so far, by pid and start.
+    pub(crate) struck: BTreeSet<(i32, u64)>,
 }
 
 impl Trace {
     /// One pass of the kill loop of a leader: KILL to everything the vanished shim left. Says who was still alive.
-    pub(crate) fn kill_remains(&self) -> Vec<Process> {
-        kill_all(|| self.remains(), session())
+    pub(crate) fn kill_remains(&mut self) -> Vec<Process> {
+        let mut struck = std::mem::take(&mut self.struck);
+        let mut alive = kill_all(|| self.remains(), session(), &mut struck);
+        // A dying process loses its environment first and its descriptors, the guard perhaps, later: it is no longer
+        // recognised, but it is not gone yet.
+        struck.retain(|&(pid, start)| Process::read(pid).is_some_and(|now| now.start == start && !now.is_dead()));
+        alive.extend(struck.iter().filter_map(|&(pid, _)| Process::read(pid)));
+        self.struck = struck;
+        alive
     }
 
     /// Who is left: the shim's session, whoever bears the run's variable, children of ours that we did not start
@@ -92,9 +101,12 @@ impl Trace {
 }
 
 /// Kills whatever `look` finds, and looks again until nobody new turns up: a killed process forks no more.
-fn kill_all(look: impl Fn() -> Vec<Process>, foreign_session: Option<i32>) -> Vec<Process> {
+fn kill_all(
+    look: impl Fn() -> Vec<Process>,
+    foreign_session: Option<i32>,
+    struck: &mut BTreeSet<(i32, u64)>,
+) -> Vec<Process> {
     let own_group = getpgrp().as_raw_nonzero().get();
-    let mut struck = BTreeSet::new();
     let mut alive = Vec::new();
     for _ in 0..LOOKS_PER_PASS {
         alive = look();

@@ -90,6 +90,8 @@ pub enum Notice {
     VolumeFull,
     /// The lease was lost; what runs goes on under the guard.
     LeaseLost,
+    /// A step has failed for good, and this replica stays to be asked. Said every minute.
+    Holding,
     /// The failure has been cleared: this replica goes on.
     FailureCleared,
 }

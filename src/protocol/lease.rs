@@ -118,3 +118,52 @@ impl Lease {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_millis(secs * 1000)
+    }
+
+    fn times(trust: Trust) -> LeaseTimes {
+        let second = Duration::from_secs(1);
+        LeaseTimes::new(second * 12, None, second, second * 120, trust).unwrap()
+    }
+
+    #[test]
+    fn the_deadline_counts_from_the_sending_and_a_late_answer_never_shortens_it() {
+        let (mut lease, times) = (Lease::default(), times(Trust::NotTrusted));
+        lease.handle_granted(at(10), &times);
+        let until = at(10) + times.validity();
+        assert!(lease.is_held(until - Duration::from_nanos(1)) && !lease.is_held(until));
+        lease.handle_granted(at(5), &times);
+        assert!(lease.is_held(until - Duration::from_nanos(1)));
+        assert_eq!(lease.stop_at(&times, Trust::NotTrusted), Some(until - times.stop()));
+        assert_eq!(lease.stop_at(&times, Trust::Trusted), None);
+    }
+
+    #[test]
+    fn an_answer_to_what_was_asked_before_the_release_tells_nothing() {
+        let (mut lease, times) = (Lease::default(), times(Trust::Trusted));
+        lease.handle_granted(at(10), &times);
+        lease.release(at(12));
+        lease.handle_granted(at(11), &times);
+        assert!(!lease.is_held(at(12)));
+        lease.handle_granted(at(13), &times);
+        assert!(lease.is_held(at(13)));
+    }
+
+    #[test]
+    fn what_is_asked_depends_on_whether_it_is_held() {
+        let (mut lease, times) = (Lease::default(), times(Trust::Trusted));
+        assert_eq!(lease.due(at(1), &times), None, "nothing is asked before it is wanted");
+        lease.ask_from(at(1));
+        assert_eq!(lease.due(at(1), &times), Some(Ask::Acquire));
+        assert_eq!(lease.due(at(1), &times), None);
+        lease.handle_granted(at(1), &times);
+        assert_eq!(lease.due(at(1) + times.heartbeat(), &times), Some(Ask::Renew));
+        assert!(lease.expire(at(30)) && !lease.expire(at(30)));
+    }
+}

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::UnixMillis;
 use super::marker::{self, MARKER_LIMIT};
 use super::{HeldClaim, How, Marker, SCHEMA, Volume, VolumeError, files};
+use crate::exit::chain;
 use crate::protocol::{Epoch, Foreign, Occupant, Revision, StepId, StepName, claim_name};
 
 /// What a done marker tells.
@@ -34,6 +35,22 @@ pub struct Failure {
     pub log: String,
     /// Commands to go on with.
     pub commands: Vec<String>,
+}
+
+impl Failure {
+    /// In words, on several lines.
+    fn describe(&self, rev: &Revision) -> String {
+        let Failure { step, end, attempts, lines, log, commands } = self;
+        let mut text = vec![format!("step {step} of revision {rev} has failed for good: {end}, attempt {attempts}")];
+        if !lines.is_empty() {
+            text.push("its last words:".to_owned());
+            text.extend(lines.iter().map(|line| format!("    {line}")));
+        }
+        text.push(format!("its log: {log}"));
+        text.push("to go on:".to_owned());
+        text.extend(commands.iter().map(|command| format!("    {command}")));
+        text.join("\n")
+    }
 }
 
 /// The failed marker as it is written.
@@ -160,6 +177,15 @@ impl Volume {
         let removed = files::remove(&self.root().join(self.revision().failed_marker()))?;
         files::sync_directory(self.root())?;
         Ok(removed)
+    }
+
+    /// Why the revision has failed, with everything a person needs at three in the morning.
+    pub fn describe_failure(&self) -> String {
+        match self.read_failed() {
+            Ok(Some(failure)) => failure.describe(self.revision()),
+            Ok(None) => "a step has failed for good".to_owned(),
+            Err(error) => format!("a step has failed for good; its marker cannot be read: {}", chain(&error)),
+        }
     }
 
     /// Removes a stale occupant of a step of ours without taking over. `false`: it has changed since it was looked at,

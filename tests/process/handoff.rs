@@ -97,19 +97,14 @@ fn a_pending_stop_signal_wins_even_as_pid_1() {
         "served",
     ]);
     let output = command.output().unwrap();
-    if String::from_utf8_lossy(&output.stderr).contains("Operation not permitted") {
-        return;
-    }
     assert_eq!((output.status.code(), output.stdout.len()), (Some(143), 0), "{output:?}");
 }
 
 #[test]
 fn a_command_that_cannot_be_executed_is_named() {
-    for (command, code, part) in [
-        (&["no-such-program-xyz"][..], 127, "not found in PATH"),
-        (&["/etc/passwd"], 126, "permission denied"),
-        (&[], 126, "empty command"),
-    ] {
+    for (command, code, part) in
+        [(&["no-such-program-xyz"][..], 127, "not found in PATH"), (&["/etc/passwd"], 126, "permission denied")]
+    {
         let output = Command::new(BIN).args(["run", "--no-wait", "--"]).args(command).output().unwrap();
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{message}");

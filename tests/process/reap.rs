@@ -72,6 +72,5 @@ fn as_pid_1_everybodys_orphans_are_reaped() {
         "(perl -e '1 until getppid() == 1' & echo $!) | { read -r orphan; while [ -e /proc/$orphan ]; do :; done; }";
     let supervisor = [crate::util::BIN, "run", "--no-wait", "--supervise", "--", "/bin/sh", "-c", script];
     let output = Command::new("unshare").args(["--pid", "--fork", "--mount-proc"]).args(supervisor).output().unwrap();
-    let refused = String::from_utf8_lossy(&output.stderr).contains("Operation not permitted");
-    assert!(refused || output.status.success(), "{output:?}");
+    assert!(output.status.success(), "{output:?}");
 }

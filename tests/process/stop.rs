@@ -66,13 +66,14 @@ fn who_left_the_group_is_asked_too() {
 
 #[test]
 fn a_kill_does_not_wait_for_the_grace() {
-    for kill_at_once in [true, false] {
+    for stop_first in [false, true] {
         block_on(async {
-            let spec = StepSpec { grace: LATE, ..sh("trap '' TERM; echo ready; while :; do sleep 0.01; done") };
-            let mut process = StepProcess::spawn(&spec, None).unwrap();
+            let deaf = "trap 'echo asked' TERM; echo ready; while :; do sleep 0.01; done";
+            let mut process = StepProcess::spawn(&StepSpec { grace: LATE, ..sh(deaf) }, None).unwrap();
             hear_line(&mut process, "ready").await;
-            if !kill_at_once {
+            if stop_first {
                 process.stop();
+                hear_line(&mut process, "asked").await;
             }
             process.kill();
             let end = process.wait().await;

@@ -95,13 +95,15 @@ fn orphans_are_reaped_while_the_child_goes_on() {
 
 #[test]
 fn the_child_gets_the_terminal_and_its_interrupts() {
-    let inner = format!(
-        "{BIN} run --no-wait --supervise -- /bin/bash -c 'trap \"echo interrupted; exit 6\" INT; echo ready; while :; do sleep 0.01; done'"
-    );
+    let script = "cut -d\\  -f5,8 /proc/$$/stat; trap \"echo interrupted; exit 6\" INT; echo ready; while :; do sleep 0.01; done";
+    let inner = format!("{BIN} run --no-wait --supervise -- /bin/bash -c '{script}'");
     let mut child = Command::new("script");
     child.args(["-qec", &inner, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = child.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let groups = next_line(&mut lines);
+    let (own, foreground) = groups.split_once(' ').unwrap();
+    assert_eq!(own, foreground, "its group has the terminal");
     assert_eq!(next_line(&mut lines), "ready");
     child.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
     let mut rest = String::new();

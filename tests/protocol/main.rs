@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod chance;
 mod diagram;
 mod stories;
 mod stories_lease;

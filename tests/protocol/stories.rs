@@ -255,6 +255,23 @@ fn a_second_revision_takes_over_from_a_dead_first_whose_late_replica_only_follow
 }
 
 #[test]
+fn a_replica_that_gets_the_guard_with_an_old_look_does_not_lead_a_superseded_revision() {
+    let mut world = World::new(true);
+    let first = world.start("v1", &config());
+    world.run_until(secs(1), "steps run", |world| world.running().len() == 2);
+    let new = world.start("v2", &config());
+    world.run_for(Duration::from_millis(20));
+    let late = world.start("v1", &config());
+    world.run_for(Duration::from_millis(20));
+    world.scripts = Box::new(|_, _| Script { lasts: Duration::from_millis(10), end: StepEnd::Exit(0) });
+    world.stop(first);
+    all_hand_off(&mut world, &[new]);
+    world.run_for(secs(300));
+    assert_eq!(world.outcome(late), None);
+    assert_eq!((world.referee.begun("site@v1"), world.referee.completed("site@v1")), (1, 0));
+}
+
+#[test]
 fn a_ready_old_revision_hands_off_or_refuses_as_it_is_told() {
     let mut world = World::new(true);
     let old = start_three(&mut world);

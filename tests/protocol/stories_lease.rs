@@ -118,6 +118,34 @@ fn a_frozen_leader_without_trust_is_stopped_by_its_shim() {
 }
 
 #[test]
+fn without_trust_an_old_marker_is_watched_before_it_is_taken_over() {
+    let (mut world, lives) = start_three(Trust::NotTrusted);
+    for life in lives {
+        world.kill(life);
+    }
+    world.run_for(secs(3600));
+    let again = world.start("v1", &config(Trust::NotTrusted));
+    world.run_for(STALE);
+    assert!(world.running().is_empty(), "its age says nothing where the guard protects nobody");
+    world.run_until(secs(5), "a takeover", |world| world.running().len() == 2);
+    all_hand_off(&mut world, &[again]);
+}
+
+#[test]
+fn without_trust_nothing_is_started_that_could_not_be_stopped_in_time() {
+    let mut world = World::new(false);
+    world.scripts = Box::new(|_, _| Script { lasts: secs(10), end: StepEnd::Exit(0) });
+    world.start("v1", &config(Trust::NotTrusted));
+    world.run_until(secs(1), "steps run", |world| world.running().len() == 2);
+    // The last renewal is at 2 s: the lease ends for us before 14 s, the shims stop at less than 12 s.
+    world.run_for(secs(3));
+    world.redis.down = true;
+    world.run_until(secs(10), "site is done", |world| world.referee.completed("site@v1") == 1);
+    world.run_for(secs(5));
+    assert_eq!(world.referee.begun("migrate@v1"), 0);
+}
+
+#[test]
 fn a_stopped_leader_is_followed_one_announcement_later() {
     let (mut world, _) = start_three(Trust::Trusted);
     let leader = world.leader().unwrap();

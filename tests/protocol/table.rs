@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether::protocol::{
-    Action, Config, Doing, Election, Epoch, Event, Fault, LeaseTimes, Machine, OnFailure, Outcome, Plan, Policy, Role,
-    Standing, StepEnd, StepId, Timestamp, Trust, View,
+    Action, Config, Doing, Election, Epoch, Event, Fault, LeaseTimes, Machine, Occupant, OnFailure, Outcome, Plan,
+    Policy, Role, Standing, StepEnd, StepId, Timestamp, Trust, View,
 };
 
 use crate::world::step;
@@ -46,6 +46,14 @@ fn failed() -> View {
 fn done() -> View {
     let mut view = newest();
     view.steps[0].done = true;
+    view
+}
+
+/// Somebody of a later epoch has claimed the step.
+fn claimed_later() -> View {
+    let mut view = newest();
+    let claims = vec![Epoch(9)];
+    view.steps[0].occupant = Some(Occupant { claims, stamp: None, age: None, beat_every: None });
     view
 }
 
@@ -92,6 +100,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("looked: done", Event::Looked(done())),
         ("looked: ready", Event::Looked(ready())),
         ("looked: failed", Event::Looked(failed())),
+        ("looked: later", Event::Looked(claimed_later())),
         ("prepared", Event::VolumePrepared),
         ("needs met", Event::NeedsMet),
         ("needs unmet", Event::NeedsUnmet),
@@ -188,4 +197,11 @@ fn what_has_ended_stays_ended() {
     }
     assert_eq!(machine, before);
     assert_eq!(machine.next_deadline(), None);
+}
+
+#[test]
+fn an_epoch_is_allotted_above_every_claim_that_is_seen() {
+    let mut machine = states().into_iter().find(|(name, _)| *name == "looking").unwrap().1;
+    let actions = machine.handle(NOW, Event::Looked(claimed_later()));
+    assert!(actions.iter().any(|action| *action == Action::AllotEpoch { above: Epoch(9) }), "{actions:?}");
 }

@@ -114,11 +114,18 @@ impl Machine {
             ClaimStage::Looking => {}
             ClaimStage::Revision => out.push(Action::AppendRevision),
             ClaimStage::Epoch => {
-                let above = self.view.as_ref().map_or(Epoch(0), |view| view.epoch);
-                out.push(Action::AllotEpoch { above });
+                out.push(Action::AllotEpoch { above: self.highest_epoch() });
             }
             ClaimStage::Sweep => out.push(Action::Sweep),
         }
+    }
+
+    /// The highest epoch seen, be it of a claim whose epoch somebody has removed.
+    fn highest_epoch(&self) -> Epoch {
+        let Some(view) = &self.view else { return Epoch(0) };
+        let own = view.steps.iter().filter_map(|step| step.occupant.as_ref());
+        let claims = own.chain(view.foreign.iter().map(|foreign| &foreign.occupant)).flat_map(|o| &o.claims);
+        claims.copied().max().map_or(view.epoch, |claim| claim.max(view.epoch))
     }
 
     /// The answer to an operation of the role has come.

@@ -43,8 +43,23 @@ impl Machine {
             OnFailure::Exit => self.finish(now, Outcome::StepFailed, out),
             OnFailure::Hold => {
                 self.close(now, out);
-                self.role = Role::Holding;
+                self.hold(now, out);
             }
+        }
+    }
+
+    /// Begins to wait for a person.
+    pub(super) fn hold(&mut self, now: Timestamp, out: &mut Actions) {
+        self.role = Role::Holding;
+        self.note_at = now;
+        self.look_from(now + self.config.poll());
+        self.advance_holding(now, out);
+    }
+
+    pub(super) fn advance_holding(&mut self, now: Timestamp, out: &mut Actions) {
+        if self.note_at <= now {
+            self.note_at = now + NOTE_EVERY;
+            out.say(Notice::Holding);
         }
     }
 
@@ -87,6 +102,10 @@ impl Machine {
 
     /// The next thing on the way to the guard: a volume that can be written, the plan's needs, the lease, the guard.
     fn compete(&mut self, now: Timestamp, out: &mut Actions) {
+        if self.retry_at.is_some_and(|at| now < at) {
+            return;
+        }
+        self.retry_at = None;
         match (self.prepared, self.needs) {
             (Once::No, _) => {
                 self.prepared = Once::Asked;

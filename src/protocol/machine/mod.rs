@@ -91,7 +91,7 @@ struct Looks {
 ///   │ Leading: per step  Open → Claiming → Counting → Running → Committing → Done
 ///   │  │                  ▲                              │
 ///   │  │                  └────────── Retracting ◄───────┘ ended badly, stopped
-///   │  │                                  └─ at the limit ─► Exhausted
+///   │  │                  └─ attempts used up ─► Exhausted
 ///   │  ▼
 ///   │ Winding: steps drained or stopped → marker → guard closed → lease released
 ///   │  │  │
@@ -237,7 +237,8 @@ impl Machine {
             Role::Following => self.advance_following(now, out),
             Role::Claiming(_) => self.advance_claiming(now, out),
             Role::Leading => self.advance_leading(now, out),
-            Role::Winding(_) | Role::Holding | Role::Ended(_) => {}
+            Role::Holding => self.advance_holding(now, out),
+            Role::Winding(_) | Role::Ended(_) => {}
         }
         // Leading may have just begun to wind, and winding may end in following or holding.
         if let Role::Winding(why) = self.role {
@@ -269,11 +270,11 @@ impl Machine {
     fn deadline_after(&self, now: Timestamp) -> Option<Timestamp> {
         let look = self.looks.next.filter(|_| !self.looks.in_flight);
         let own = match self.role {
-            Role::Following => [Some(self.note_at), self.ready_deadline(), self.redis_deadline(), None],
+            Role::Following => [Some(self.note_at), self.ready_deadline(), self.redis_deadline(), self.retry_at],
             Role::Claiming(_) => [self.retry_at, None, None, None],
             Role::Leading => [self.retry_at, Some(self.note_at), self.stop_deadline(), self.next_start()],
             Role::Winding(_) => [self.retry_at, self.stop_deadline(), None, None],
-            Role::Holding => [None; 4],
+            Role::Holding => [Some(self.note_at), None, None, None],
             Role::Ended(_) => return None,
         };
         let lease = self.lease_deadline();
@@ -345,7 +346,7 @@ impl Machine {
             Doing::Claim(step) => self.phase_is(step, |phase| matches!(phase, Phase::Claiming)),
             Doing::Count(step) => self.phase_is(step, |phase| matches!(phase, Phase::Counting)),
             Doing::Commit(step) => self.phase_is(step, |phase| matches!(phase, Phase::Committing)),
-            Doing::Retract(step) => self.phase_is(step, |phase| matches!(phase, Phase::Retracting { .. })),
+            Doing::Retract(step) => self.phase_is(step, |phase| matches!(phase, Phase::Retracting(_))),
             Doing::Revision | Doing::Epoch | Doing::Sweep | Doing::Ready | Doing::Failed => self.pending == Some(doing),
         }
     }
@@ -369,9 +370,12 @@ impl Machine {
                 self.steps[step.0].retry_at = Some(now + EVERY_SECOND);
             }
             Doing::Look | Doing::Retire if patient => self.look_from(now + EVERY_SECOND),
-            Doing::Prepare | Doing::Guard => self.finish(now, Outcome::VolumeFailed(fault), out),
             _ if patient => {
-                self.pending = None;
+                match doing {
+                    Doing::Prepare => self.prepared = Once::No,
+                    Doing::Guard => self.guard = Guard::Free,
+                    _ => self.pending = None,
+                }
                 self.retry_at = Some(now + EVERY_SECOND);
             }
             _ => self.give_up_on(now, doing, fault, out),
@@ -381,6 +385,8 @@ impl Machine {
     /// Something on the volume failed for good: what was being done is dropped, and the replica ends.
     fn give_up_on(&mut self, now: Timestamp, doing: Doing, fault: Fault, out: &mut Actions) {
         match doing {
+            // It ended well and cannot be written down before we have to go: that is no failure of the step's.
+            Doing::Commit(step) if fault == Fault::Full => self.give_back(step, out),
             Doing::Claim(step) | Doing::Commit(step) | Doing::Retract(step) => self.steps[step.0].abandon(),
             Doing::Count(step) => self.retract_unrun(step, out),
             _ => self.pending = None,

@@ -29,7 +29,7 @@ pub(super) enum Phase {
     /// Its done marker is being written.
     Committing,
     /// Its claim is being given back.
-    Retracting { closing: Closing, exhausted: bool },
+    Retracting(Closing),
     /// Done.
     Done,
     /// Failed for good.
@@ -87,7 +87,7 @@ impl Machine {
             }
             Phase::Counting => Some(Action::Count { step, attempt, deferred: state.record.deferred }),
             Phase::Committing => Some(Action::Commit(step)),
-            Phase::Retracting { closing, .. } => Some(Action::Retract(step, *closing)),
+            Phase::Retracting(closing) => Some(Action::Retract(step, *closing)),
             Phase::Open { .. } | Phase::Running { .. } | Phase::Done | Phase::Exhausted => None,
         }
     }
@@ -96,7 +96,7 @@ impl Machine {
         let state = &mut self.steps[step.0];
         state.phase = phase;
         state.retry_at = None;
-        if matches!(state.phase, Phase::Retracting { .. }) {
+        if matches!(state.phase, Phase::Retracting(_)) {
             state.beat_at = None;
         }
         if let Some(action) = self.operation(step) {
@@ -149,7 +149,7 @@ impl Machine {
             self.enter_phase(step, Phase::Running { until, stopping: None }, out);
             out.push(Action::Spawn { step, attempt, deadline: self.stop_deadline() });
         } else {
-            self.close_run(step, ClosingEnd::Own(StepEnd::Stopped), out);
+            self.give_back(step, out);
         }
     }
 
@@ -182,22 +182,23 @@ impl Machine {
             _ if record.attempts < limit => backoff(first, record.attempts),
             _ => Duration::ZERO,
         };
-        let stopped = end == ClosingEnd::Own(StepEnd::Stopped);
-        let exhausted = !stopped && record.attempts >= limit;
         let closing = Closing { attempts: record.attempts, wait, deferred: record.deferred, end: Some(end) };
-        if exhausted {
-            out.say(Notice::GivenUp(step));
-        } else if !stopped {
+        if end != ClosingEnd::Own(StepEnd::Stopped) && record.attempts < limit {
             out.say(Notice::WillRetry { step, end, wait });
         }
-        self.enter_phase(step, Phase::Retracting { closing, exhausted }, out);
+        self.enter_phase(step, Phase::Retracting(closing), out);
+    }
+
+    /// Gives a claim and its attempt back, as if the run had been stopped.
+    pub(super) fn give_back(&mut self, step: StepId, out: &mut Actions) {
+        self.close_run(step, ClosingEnd::Own(StepEnd::Stopped), out);
     }
 
     /// Gives a claim back under which nothing was run.
     pub(super) fn retract_unrun(&mut self, step: StepId, out: &mut Actions) {
         let record = self.steps[step.0].record;
         let closing = Closing { attempts: record.attempts, wait: record.wait, deferred: record.deferred, end: None };
-        self.enter_phase(step, Phase::Retracting { closing, exhausted: false }, out);
+        self.enter_phase(step, Phase::Retracting(closing), out);
     }
 
     pub(super) fn handle_beaten(&mut self, now: Timestamp, step: StepId) {
@@ -226,10 +227,8 @@ impl Machine {
     }
 
     pub(super) fn handle_retracted(&mut self, now: Timestamp, step: StepId) {
-        let Some(Phase::Retracting { closing, exhausted }) = self.steps.get(step.0).map(|s| s.phase.clone()) else {
-            return;
-        };
-        let phase = if exhausted { Phase::Exhausted } else { Phase::Open { not_before: now + closing.wait } };
+        let Some(Phase::Retracting(closing)) = self.steps.get(step.0).map(|s| s.phase.clone()) else { return };
+        let phase = Phase::Open { not_before: now + closing.wait };
         let record = RecordView { wait: closing.wait, ..self.steps[step.0].record };
         self.steps[step.0] = StepState { phase, record, ..StepState::default() };
     }

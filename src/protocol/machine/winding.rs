@@ -131,10 +131,7 @@ impl Machine {
     fn end_winding(&mut self, now: Timestamp, why: Why, out: &mut Actions) {
         match why {
             Why::Ready => self.finish(now, Outcome::HandOff, out),
-            Why::Failed(_) if self.config.policy.on_failure == OnFailure::Hold => {
-                self.role = Role::Holding;
-                self.look_from(now + self.config.poll());
-            }
+            Why::Failed(_) if self.config.policy.on_failure == OnFailure::Hold => self.hold(now, out),
             Why::Failed(_) => self.finish(now, Outcome::StepFailed, out),
             Why::LeaseLost | Why::Superseded => self.follow(now, out),
             Why::Stop => self.finish(now, Outcome::Stopped, out),

@@ -1,22 +1,18 @@
-//! Volumes that refuse us, for real. They need a machine that lets one mount, so they are run by name:
+//! Volumes that refuse us, for real: full, read-only, somebody else's.
 //!
-//! ```sh
-//! unshare -m sh -c 'mount -t tmpfs -o size=256k none /mnt && TMPDIR=/mnt "$TESTS" --ignored full_volume'
-//! unshare -m sh -c 'mount -t tmpfs -o ro none /mnt && TMPDIR=/mnt "$TESTS" --ignored read_only_volume'
-//! setpriv --reuid=1000 --regid=1000 --clear-groups "$TESTS" --ignored other_users_volume
-//! ```
-//!
-//! How each refusal is classified and told is tested on every machine, in `error.rs`.
+//! Each test runs itself again in a mount namespace of its own, or as another user, which takes root.
 
+use std::env;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use uuid::Uuid;
 
 use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, plan, rev, run};
 use super::super::{Beat, DoneFacts, End, How, Record, Replica, UnixMillis, Volume};
-use crate::protocol::Fault;
-use crate::protocol::{Epoch, View};
+use crate::protocol::{Epoch, Fault, View};
 
 fn at(root: PathBuf) -> Volume {
     Volume::new(root, rev("v1"), plan(), Replica { id: Uuid::from_u128(1), host: "host".to_owned(), pid: 1 })
@@ -35,9 +31,35 @@ fn record() -> Record {
     }
 }
 
+/// Set in a test that runs again.
+const AGAIN: &str = "BELLWETHER_TEST_REFUSALS";
+
+/// Runs the test of this name again through `shell`, in which "$0" is the test program; whether this *is* that run.
+fn is_again(name: &str, shell: &str) -> bool {
+    if env::var_os(AGAIN).is_some() {
+        return true;
+    }
+    // A copy that another user may execute too.
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    let program = directory.path().join("tests");
+    std::fs::copy(env::current_exe().unwrap(), &program).unwrap();
+    let script = format!("{shell} \"$0\" --exact volume::tests::refusals::{name}");
+    let mut again = Command::new("unshare");
+    again.args(["--mount", "sh", "-ec", &script]).arg(&program).env(AGAIN, "1").env("TMPDIR", directory.path());
+    let output = again.output().expect("unshare, of util-linux");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let hint = "(this test needs root, for mounts and other users)";
+    assert!(output.status.success(), "{hint}\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("1 passed"), "{text}");
+    false
+}
+
 #[test]
-#[ignore = "needs a small tmpfs as TMPDIR"]
 fn full_volume() {
+    if !is_again("full_volume", "mount -t tmpfs -o size=256k none /mnt; TMPDIR=/mnt exec") {
+        return;
+    }
     let scratch = Scratch::new();
     let (volume, successor) = (scratch.volume(), scratch.replica(2, "v1"));
     let mut migrate = claimed(&volume, MIGRATE, 5, &[]);
@@ -65,9 +87,11 @@ fn full_volume() {
 }
 
 #[test]
-#[ignore = "needs a read-only TMPDIR"]
 fn read_only_volume() {
-    let root = std::env::temp_dir();
+    if !is_again("read_only_volume", "mount -t tmpfs -o ro none /mnt; TMPDIR=/mnt exec") {
+        return;
+    }
+    let root = env::temp_dir();
     let volume = at(root.clone());
     volume.check_root().unwrap();
     assert_eq!(volume.look().unwrap().view, View::blank(plan().len()));
@@ -80,8 +104,10 @@ fn read_only_volume() {
 }
 
 #[test]
-#[ignore = "needs a user other than root"]
 fn other_users_volume() {
+    if !is_again("other_users_volume", "exec setpriv --reuid=65534 --regid=65534 --clear-groups") {
+        return;
+    }
     let volume = at(PathBuf::from("/usr"));
     volume.check_root().unwrap();
     volume.look().unwrap();
@@ -93,13 +119,13 @@ fn other_users_volume() {
 
     let scratch = Scratch::new();
     scratch.volume().prepare(Uuid::nil()).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o000);
+    let mode = PermissionsExt::from_mode(0o000);
     scratch.write(".migrating_in_progress_v1", "");
     std::fs::set_permissions(scratch.path(".migrating_in_progress_v1"), mode).unwrap();
     let look = scratch.volume().look().unwrap();
     assert!(look.view.steps[MIGRATE.0].occupant.is_some());
     assert!(look.problems[0].contains("cannot be read by this user"), "{:?}", look.problems);
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o500);
+    let mode = PermissionsExt::from_mode(0o500);
     std::fs::set_permissions(scratch.path(".bellwether/claims"), mode).unwrap();
     let error = scratch.volume().prepare(Uuid::nil()).unwrap_err();
     assert!(error.path().ends_with(".bellwether/claims") && error.fault() == Fault::Denied, "{error}");
