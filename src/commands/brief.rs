@@ -109,7 +109,9 @@ pub(super) fn start_logging(settings: &Settings) {
         LogLevel::Debug => tracing::level_filters::LevelFilter::DEBUG,
         LogLevel::Trace => tracing::level_filters::LevelFilter::TRACE,
     };
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_max_level(level);
+    // A log that nobody reads any more is no reason to end; telling of it on stderr would be one.
+    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).log_internal_errors(false);
+    let builder = builder.with_target(false).with_max_level(level);
     // A subscriber that is there already is a test's.
     match settings.log_format {
         LogFormat::Text => drop(tracing::subscriber::set_global_default(builder.with_ansi(false).finish())),
