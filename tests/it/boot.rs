@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::replica::Replica;
 use crate::stack::{Stack, Step};
 use crate::wait::mtime;
 
@@ -32,7 +33,7 @@ fn three_replicas_do_each_step_once_and_serve_when_all_are_done() {
     }
     assert!(journal.of("start", "migrate")[0].at > journal.of("end", "site")[0].at);
     let mut served: Vec<i32> = journal.of("serve", "-").iter().map(|entry| entry.pid).collect();
-    let mut entrypoints = replicas.each_ref().map(|replica| replica.pid());
+    let mut entrypoints = replicas.each_ref().map(Replica::pid);
     served.sort_unstable();
     entrypoints.sort_unstable();
     assert_eq!(served, entrypoints, "the command keeps the entrypoint's pid");
@@ -51,7 +52,9 @@ fn three_replicas_do_each_step_once_and_serve_when_all_are_done() {
 fn clean(stack: &Stack, flags: &[&str]) -> (Value, i32) {
     fs::write(stack.scratch().join("clean.py"), include_str!("clean.py")).unwrap();
     let script = stack.scratch().join("clean.py").display().to_string();
-    let launch = stack.replica().command(&["/usr/bin/python3", &script]);
+    // Whoever starts it may leave a descriptor open, and signals ignored.
+    let leaky = ["/bin/sh", "-c", "trap '' PIPE CHLD; exec 9</dev/null; exec \"$@\"", "sh"];
+    let launch = stack.replica().under(&leaky).command(&["/usr/bin/python3", &script]);
     let mut replica = flags.iter().fold(launch, |launch, flag| launch.flag(flag)).start();
     assert_eq!(replica.wait(), 0, "{}", replica.log());
     (serde_json::from_str(&replica.output()).unwrap(), replica.pid())

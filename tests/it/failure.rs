@@ -105,7 +105,10 @@ fn siblings_of_a_failed_step_may_finish_and_nothing_else_is_started() {
 fn a_replica_told_to_hold_stays_alive_and_goes_on_when_the_failure_is_cleared() {
     let stack = Stack::new().env("BELLWETHER_ON_FAILURE", "hold").step(failing());
     let mut replicas = [stack.start_replica(), stack.start_replica()];
-    wait_until("the failed marker", || stack.has(".failed_v1"));
+    for replica in &mut replicas {
+        replica.wait_said("not ready, until");
+        assert_is_explained(&stack, replica);
+    }
     assert!(replicas.iter_mut().all(Replica::is_running));
     assert_eq!(stack.journal().count("serve", "-"), 0);
     repair(&stack);

@@ -7,10 +7,10 @@ use rustix::process::Signal;
 
 use crate::replica::{Launch, Replica};
 use crate::stack::{Stack, Step};
-use crate::wait::{bearing, is_alive, is_root, signal, wait_for, wait_until};
+use crate::wait::{bearing, is_alive, is_root, parent, signal, wait_for, wait_until};
 
 /// In a PID namespace of its own, as its first process.
-fn contained<'a>(launch: Launch<'a>) -> Launch<'a> {
+fn contained(launch: Launch<'_>) -> Launch<'_> {
     launch.under(&["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"])
 }
 
@@ -18,11 +18,6 @@ fn contained<'a>(launch: Launch<'a>) -> Launch<'a> {
 fn inner(replica: &Replica) -> i32 {
     let path = format!("/proc/{0}/task/{0}/children", replica.pid());
     wait_for("the first process", || fs::read_to_string(&path).ok()?.trim().parse().ok())
-}
-
-fn parent(pid: i32) -> Option<i32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("PPid:\t"))?.parse().ok()
 }
 
 /// Leaves an orphan to the first process, lets it end, and waits until it has been reaped.

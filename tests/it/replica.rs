@@ -56,12 +56,6 @@ impl<'a> Launch<'a> {
         self
     }
 
-    /// The command, as a script for `/bin/sh` that knows the journal's words.
-    pub(crate) fn script(self, script: &str) -> Launch<'a> {
-        let script = format!(". \"$E2E/lib.sh\"\n{script}");
-        self.command(&["/bin/sh", "-c", &script])
-    }
-
     pub(crate) fn start(self) -> Replica {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -133,9 +127,14 @@ impl Replica {
         self.try_wait().is_none()
     }
 
+    /// Waits for its end, whatever that is.
+    pub(crate) fn wait_end(&mut self) -> ExitStatus {
+        wait_for("the end of a replica", || self.try_wait())
+    }
+
     /// Waits for its end: its exit code. It must not have died of a signal.
     pub(crate) fn wait(&mut self) -> i32 {
-        let status = wait_for("the end of a replica", || self.try_wait());
+        let status = self.wait_end();
         status.code().unwrap_or_else(|| panic!("{status}:\n{}", self.log()))
     }
 

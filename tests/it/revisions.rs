@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use crate::replica::Launch;
+use crate::replica::{Launch, Replica};
 use crate::stack::{Stack, Step};
 use crate::wait::{SECOND, mtime, wait_until};
 
@@ -59,7 +59,7 @@ fn a_new_revision_waits_while_an_older_one_works_and_leads_then() {
     let mut new = stack.replica().rev("v2").start();
     new.wait_said("FOLLOWER");
     stack.open_gate("migrate");
-    assert_eq!(old.each_mut().map(|old| old.wait()), [0, 0]);
+    assert_eq!(old.each_mut().map(Replica::wait), [0, 0]);
     assert_eq!(new.wait(), 0);
     let order: Vec<(String, String)> = journal
         .of("start", "migrate")

@@ -86,3 +86,9 @@ pub(crate) fn is_root() -> bool {
     }
     root
 }
+
+/// A process's parent; `None` if the process is gone.
+pub(crate) fn parent(pid: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:\t"))?.parse().ok()
+}
