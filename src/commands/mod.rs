@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 
 use crate::exit::Exit;
-use crate::settings::{CommandLine, Problem, Scan, Subcommand, cli, scan};
+use crate::settings::{CommandLine, Misuse, Problem, Scan, Subcommand, cli, scan};
 
 /// Does what the command line (without the program's name) asks for.
 ///
@@ -29,7 +29,7 @@ pub fn main(arguments: Vec<OsString>) -> Exit {
     match scan(arguments) {
         Ok(Scan::Do(line)) => perform(&line),
         Ok(Scan::Help | Scan::Version) => show_help(),
-        Err(problems) => refuse(&problems),
+        Err(misuse) => refuse(&all_mistakes(misuse)),
     }
 }
 
@@ -44,6 +44,15 @@ fn perform(line: &CommandLine) -> Exit {
         Subcommand::Reset => repair::reset(line),
         Subcommand::Demo => demo::demo(line),
     }
+}
+
+/// Those of the command line, and for `run` those of all other settings too: whoever starts it mends them in one go.
+fn all_mistakes(misuse: Misuse) -> Vec<Problem> {
+    let Misuse { mut problems, subcommand, overlay } = misuse;
+    if subcommand == Some(Subcommand::Run) {
+        problems.extend(brief::settings(&overlay).err().unwrap_or_default());
+    }
+    problems
 }
 
 /// Lets clap print what was asked for; the scanner has used the arguments up.

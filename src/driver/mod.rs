@@ -26,13 +26,13 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use crate::needs::{self, NeedEvent, NeedsError};
 use crate::process::User;
 use crate::process::boottime;
-use crate::protocol::{Action, Config, Doing, Event, Machine, Notice, Outcome, StepId};
+use crate::protocol::{Action, ClosingEnd, Config, Doing, Event, Fault, Machine, Notice, Outcome, StepId};
 use crate::settings::{LoadedPlan, Mask};
 use crate::volume::{Failure, Guard, Volume, VolumeError};
 
@@ -201,7 +201,13 @@ impl Driver {
 
     fn handle_volume_failed(&mut self, doing: Doing, error: VolumeError) -> Event {
         let fault = error.fault();
-        warn!(error = %crate::exit::chain(&error), "the volume refuses something");
+        let text = crate::exit::chain(&error);
+        if fault == Fault::Full {
+            // Tried again each second; the machine says so now and then.
+            debug!(error = %text, "no room on the volume");
+        } else {
+            warn!(error = %text, "the volume refuses something");
+        }
         self.volume_error = Some(error);
         Event::VolumeFailed(doing, fault)
     }
@@ -244,7 +250,11 @@ impl Driver {
                 self.job(Job::Commit(step, report));
             }
             Action::Retract(step, closing) => {
-                let report = self.reports.get(&step).cloned().filter(|_| closing.end.is_some());
+                let report = self.reports.get_mut(&step).filter(|_| closing.end.is_some());
+                let report = report.map(|report| {
+                    report.timed_out = closing.end == Some(ClosingEnd::TimedOut);
+                    report.clone()
+                });
                 self.job(Job::Retract(step, closing, report));
             }
             Action::WriteFailed(step) => {
@@ -285,8 +295,7 @@ impl Driver {
 
     fn perform_say(&self, notice: &Notice) {
         let policy = &self.setup.config.policy;
-        let plan = &self.setup.plan.plan;
-        if let Some(waiting) = words::say(notice, plan, self.setup.volume.revision(), policy.may_lead) {
+        if let Some(waiting) = words::say(notice, &self.setup.volume, policy.may_lead) {
             self.job(Job::Explain(waiting));
         }
     }

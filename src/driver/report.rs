@@ -13,6 +13,8 @@ pub(super) struct RunReport {
     pub(super) how: RunHow,
     /// Whether we stopped it.
     pub(super) stopped: bool,
+    /// Whether that was because it took too long.
+    pub(super) timed_out: bool,
     /// Whether its check said that there was nothing to do.
     pub(super) checked: bool,
     /// How long it took.
@@ -27,7 +29,7 @@ impl RunReport {
     pub(super) fn new(end: RunEnd, lines: Vec<String>) -> RunReport {
         let started_at = UnixMillis::wall_clock().before(end.duration);
         let RunEnd { how, stopped, checked, duration, .. } = end;
-        RunReport { how, stopped, checked, duration, started_at, lines }
+        RunReport { how, stopped, timed_out: false, checked, duration, started_at, lines }
     }
 
     /// How it ended, for the machine.
@@ -50,6 +52,7 @@ impl RunReport {
         match &self.how {
             RunHow::CannotRun { message, .. } => message.clone(),
             RunHow::ShimVanished => format!("its shim was killed {took}"),
+            _ if self.stopped && self.timed_out => format!("took longer than its timeout, stopped {took}"),
             _ if self.stopped => format!("stopped {took}"),
             RunHow::Exit(code) => format!("exit {code} {took}"),
             RunHow::Signal(signal) => format!("killed by signal {signal} {took}"),

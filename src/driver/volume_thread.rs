@@ -228,16 +228,28 @@ impl Clerk {
                 started_at: report.map(|report| report.started_at),
                 ..self.record(closing.attempts, closing.deferred, Some(end))
             };
-            volume.write_record(step, &record)?;
+            match volume.write_record(step, &record) {
+                // On a full disk a stopped leader's claim must not stay in the way; giving it back makes room, too.
+                Err(error) if end == End::Stopped && error.fault() == Fault::Full => {
+                    self.give_back(step)?;
+                    if let Err(error) = volume.write_record(step, &record) {
+                        warn!(%error, "the attempt that was stopped stays counted");
+                    }
+                }
+                written => written?,
+            }
             let words = report.map_or_else(|| "stopped before it began".to_owned(), RunReport::words);
             let kind = if end == End::Stopped { HistoryKind::Stopped } else { HistoryKind::Failed };
             volume.note(kind, self.epoch, Some(step), Some(&words));
         }
-        if let Some(held) = self.held.get(&step) {
-            volume.retract(held)?;
-        }
+        self.give_back(step)?;
         self.held.remove(&step);
         Ok(Message::Machine(Event::Retracted(step)))
+    }
+
+    /// May be called again.
+    fn give_back(&self, step: StepId) -> Result<(), VolumeError> {
+        self.held.get(&step).map_or(Ok(()), |held| self.office.volume.retract(held))
     }
 
     fn record(&self, attempts: u32, deferred: Duration, last_end: Option<End>) -> Record {

@@ -3,7 +3,7 @@
 use tracing::{error, info, warn};
 
 use super::report;
-use crate::protocol::{Notice, Plan, Revision, StepId};
+use crate::protocol::{Notice, StepId};
 use crate::volume::{GuardHolder, MarkerInfo, MarkerKind, Volume};
 
 /// What a waiting replica says about those it waits for.
@@ -23,8 +23,9 @@ pub(super) enum Waiting {
 }
 
 /// Says a notice at once, or gives back what has to be looked up first.
-pub(super) fn say(notice: &Notice, plan: &Plan, rev: &Revision, may_lead: bool) -> Option<Waiting> {
-    let name = |step: &StepId| plan.step(*step).name.clone();
+pub(super) fn say(notice: &Notice, volume: &Volume, may_lead: bool) -> Option<Waiting> {
+    let rev = volume.revision();
+    let name = |step: &StepId| volume.plan().step(*step).name.clone();
     match notice {
         Notice::Leading(epoch) => info!(%rev, %epoch, "LEADER: doing the work of this revision"),
         Notice::Following => info!(%rev, may_lead, "FOLLOWER: waiting until this revision is ready"),
@@ -47,7 +48,7 @@ pub(super) fn say(notice: &Notice, plan: &Plan, rev: &Revision, may_lead: bool) 
             warn!(step = %name(step), wait_secs = wait.as_secs_f64(), "step ended badly: {}; it will be tried again", report::words(*end));
         }
         Notice::GivenUp(step) => error!(step = %name(step), "step has failed for good"),
-        Notice::VolumeFull => warn!("the volume is full; waiting for room"),
+        Notice::VolumeFull => warn!(volume = %volume.root().display(), "the volume is full; waiting for room"),
         Notice::LeaseLost => warn!("the lease is lost; what runs goes on under the guard, nothing else is started"),
         Notice::FailureCleared => info!(%rev, "the failure has been cleared"),
     }

@@ -47,12 +47,24 @@ impl CommandLine {
     }
 }
 
+/// A command line that cannot be obeyed, and what was understood of it: so that mistakes in the settings can be told
+/// along with its own.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Misuse {
+    /// Every mistake in it.
+    pub problems: Vec<Problem>,
+    /// What to do, if that is known.
+    pub subcommand: Option<Subcommand>,
+    /// Settings given as flags, by variable; those that were refused are missing.
+    pub overlay: Overlay,
+}
+
 /// Takes a command line (without the program's name) apart.
 ///
 /// # Errors
 ///
 /// Every mistake in it. Passwords in flags are refused here, and never shown.
-pub fn scan(arguments: impl IntoIterator<Item = OsString>) -> Result<Scan, Vec<Problem>> {
+pub fn scan(arguments: impl IntoIterator<Item = OsString>) -> Result<Scan, Misuse> {
     Scanner::new(SETTINGS, arguments.into_iter()).scan()
 }
 
@@ -87,7 +99,7 @@ impl<I: Iterator<Item = OsString>> Scanner<I> {
         }
     }
 
-    fn scan(mut self) -> Result<Scan, Vec<Problem>> {
+    fn scan(mut self) -> Result<Scan, Misuse> {
         while let Some(argument) = self.arguments.next() {
             let bytes = argument.as_bytes();
             let stop = if bytes == b"--" {
@@ -110,13 +122,13 @@ impl<I: Iterator<Item = OsString>> Scanner<I> {
         self.finish()
     }
 
-    fn finish(mut self) -> Result<Scan, Vec<Problem>> {
+    fn finish(mut self) -> Result<Scan, Misuse> {
         let Some(subcommand) = self.subcommand else {
             if self.problems.is_empty() {
                 let names: Vec<&str> = SUBCOMMANDS.iter().map(|entry| entry.name).collect();
                 self.complain("bellwether", format!("needs to know what to do: {}", names.join(", ")));
             }
-            return Err(self.problems);
+            return Err(self.misuse());
         };
         let entry = subcommand.entry();
         if entry.takes_command && self.command.is_empty() && self.problems.is_empty() {
@@ -126,10 +138,15 @@ impl<I: Iterator<Item = OsString>> Scanner<I> {
             self.complain(entry.name, "needs to know the step; give it as --step STEP");
         }
         if !self.problems.is_empty() {
-            return Err(self.problems);
+            return Err(self.misuse());
         }
         let Scanner { overlay, switches, step, command, .. } = self;
         Ok(Scan::Do(CommandLine { subcommand, overlay, switches, step, command }))
+    }
+
+    fn misuse(self) -> Misuse {
+        let Scanner { problems, subcommand, overlay, .. } = self;
+        Misuse { problems, subcommand, overlay }
     }
 
     /// Everything after `--`.

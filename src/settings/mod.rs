@@ -23,7 +23,7 @@ mod warm;
 
 pub use check::{Glance, Settings};
 pub use env::{Env, Overlay};
-pub use flags::{CommandLine, Scan, scan};
+pub use flags::{CommandLine, Misuse, Scan, scan};
 pub use mask::Mask;
 pub(crate) use mask::percent_decoded;
 pub use parse::{LogFormat, LogLevel, VolumeLocks};

@@ -13,7 +13,7 @@ fn scanned(line: &str) -> CommandLine {
 }
 
 fn refused(line: &str) -> String {
-    let problems = scan(words(line)).expect_err(line);
+    let Misuse { problems, .. } = scan(words(line)).expect_err(line);
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
@@ -112,7 +112,7 @@ fn secret_and_url_settings_name_their_own_files() {
         },
     ];
     let refused = |line: &str| {
-        let problems = Scanner::new(TABLE, words(line).into_iter()).scan().unwrap_err();
+        let Misuse { problems, .. } = Scanner::new(TABLE, words(line).into_iter()).scan().unwrap_err();
         problems.iter().map(ToString::to_string).collect::<String>()
     };
     assert!(refused("status --lock-redis-pass hunter2").contains("set LOCK_REDIS_PASS_FILE to"));

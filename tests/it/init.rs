@@ -1,0 +1,96 @@
+//! As PID 1 of a container.
+
+use std::fs;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::replica::{Launch, Replica};
+use crate::stack::{Stack, Step};
+use crate::wait::{bearing, is_alive, is_root, parent, signal, wait_for, wait_until};
+
+/// In a PID namespace of its own, as its first process.
+fn contained(launch: Launch<'_>) -> Launch<'_> {
+    launch.under(&["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"])
+}
+
+/// The pid, seen from outside, of the first process in there.
+fn inner(replica: &Replica) -> i32 {
+    let path = format!("/proc/{0}/task/{0}/children", replica.pid());
+    wait_for("the first process", || fs::read_to_string(&path).ok()?.trim().parse().ok())
+}
+
+/// Leaves an orphan to the first process, lets it end, and waits until it has been reaped.
+fn orphan(stack: &Stack, init: i32) {
+    let script = "E2E_ORPHAN=1 /bin/sh -c '. \"$E2E/lib.sh\"; gate orphan' & exit";
+    let enter = ["--target", &init.to_string(), "--pid", "--mount", "--", "/bin/sh", "-c", script];
+    let status = Command::new("nsenter").args(enter).env("E2E", stack.scratch()).status().unwrap();
+    assert!(status.success());
+    let of_this_stack = format!("E2E={}", stack.scratch().display());
+    let here = bearing(&of_this_stack);
+    let orphan = wait_for("the orphan", || bearing("E2E_ORPHAN=1").into_iter().find(|pid| here.contains(pid)));
+    wait_until("its adoption", || parent(orphan) == Some(init));
+    stack.open_gate("orphan");
+    wait_until("its burial", || !fs::exists(format!("/proc/{orphan}")).unwrap());
+    assert!(is_alive(init));
+}
+
+#[test]
+fn the_first_process_leads_reaps_orphans_and_hands_its_pid_on() {
+    if !is_root() {
+        return;
+    }
+    let stack = Stack::new().step(Step::gated("migrate")).gate("orphan");
+    let mut leader = contained(stack.replica().command(&["/bin/sh", "-c", "echo $$"])).start();
+    stack.journal().wait("start", "migrate", 1);
+    orphan(&stack, inner(&leader));
+    stack.open_gate("migrate");
+    assert_eq!(leader.wait(), 0, "{}", leader.log());
+    assert_eq!(leader.output(), "1\n");
+}
+
+#[test]
+fn the_first_process_reaps_orphans_and_can_be_stopped_as_a_follower() {
+    if !is_root() {
+        return;
+    }
+    let stack = Stack::new().step(Step::quick("migrate")).gate("orphan");
+    let mut follower = contained(stack.replica().env("IS_LEADER", "0")).start();
+    follower.wait_said("FOLLOWER");
+    let init = inner(&follower);
+    orphan(&stack, init);
+    signal(init, Signal::TERM);
+    assert_eq!(follower.wait(), 143, "{}", follower.log());
+}
+
+#[test]
+fn the_first_process_can_be_stopped_as_a_leader_and_takes_its_steps_along() {
+    if !is_root() {
+        return;
+    }
+    let stack = Stack::new().step(Step::stubborn("migrate"));
+    let mut leader = contained(stack.replica()).start();
+    stack.journal().wait("member", "migrate", 2);
+    signal(inner(&leader), Signal::TERM);
+    assert_eq!(leader.wait(), 143, "{}", leader.log());
+    assert!(!stack.has(".migrate_in_progress_v1"));
+    assert_eq!(stack.record("migrate")["last_end"], "stopped");
+}
+
+#[test]
+fn a_supervised_command_gets_the_signals_and_gives_its_exit_code() {
+    if !is_root() {
+        return;
+    }
+    let stack = Stack::new().step(Step::quick("migrate")).gate("orphan");
+    let script = "trap 'exit 7' TERM; trap 'echo usr1' USR1; echo \"up $$\"; while :; do sleep 0.01; done";
+    let mut parent = contained(stack.replica().flag("--supervise").command(&["/bin/sh", "-c", script])).start();
+    wait_until("the command", || parent.output().starts_with("up "));
+    assert_ne!(parent.output(), "up 1\n");
+    let init = inner(&parent);
+    orphan(&stack, init);
+    signal(init, Signal::USR1);
+    wait_until("a forwarded signal", || parent.output().ends_with("usr1\n"));
+    signal(init, Signal::TERM);
+    assert_eq!(parent.wait(), 7, "{}", parent.log());
+}

@@ -1,0 +1,30 @@
+//! Tests that mount something do so in a mount namespace of their own, which takes everything with it when it ends.
+
+use std::env;
+use std::process::Command;
+
+use crate::wait::is_root;
+
+const ISOLATED: &str = "BELLWETHER_TEST_OWN_MOUNTS";
+
+/// Runs the rest of a test in a mount namespace of its own: `false` in the first process, when the other has succeeded.
+pub(crate) fn is_in_own_mounts(test: &str) -> bool {
+    if env::var_os(ISOLATED).is_some() {
+        return true;
+    }
+    if !is_root() {
+        return false;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--"]).arg(env::current_exe().unwrap());
+    let output = command.args([test, "--exact", "--nocapture"]).env(ISOLATED, "1").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{test} in a namespace of its own: {}\n{text}", output.status);
+    assert!(text.contains("1 passed"), "{test} is not the name of a test:\n{text}");
+    false
+}
+
+pub(crate) fn mount(arguments: &[&str]) {
+    let status = Command::new("mount").args(arguments).status().unwrap();
+    assert!(status.success(), "mount {arguments:?}: {status}");
+}
