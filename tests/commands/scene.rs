@@ -27,7 +27,8 @@ pub(crate) const FRAGILE: &str = r#"{ "name": "shop", "steps": [
 
 /// One step that never ends, one after it.
 pub(crate) const ENDLESS: &str = r#"{ "steps": [
-    { "name": "migrate", "in_progress": "migrating", "done": "migrated", "run": ["sleep", "infinity"] },
+    { "name": "migrate", "in_progress": "migrating", "done": "migrated",
+      "run": ["sh", "-c", "touch $BELLWETHER_VOLUME/running; exec sleep infinity"] },
     { "name": "assets", "run": ["true"], "after": ["migrate"] } ] }"#;
 
 /// A scratch volume.
@@ -139,6 +140,7 @@ impl Scene {
     /// A replica that leads, in the middle of its first step.
     pub(crate) fn leader(&self) -> Process {
         let leader = Process(self.command(BIN, &["run", "--", "true"]).spawn().unwrap());
+        wait_until(|| self.has("running"));
         self.await_status(|status| status["guard"]["state"] == "held" && status["steps"][0]["state"] == "in_progress");
         leader
     }
