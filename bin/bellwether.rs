@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use bellwether::{commands, process};
 
 fn main() {
-    if process::shim::is_requested(std::env::args_os()) {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if process::shim::is_requested(&arguments) {
         process::shim::main();
     }
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    std::process::exit(commands::main(&arguments).code());
+    arguments.drain(..arguments.len().min(1));
+    std::process::exit(commands::main(arguments).code());
 }

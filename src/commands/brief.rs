@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::driver::Setup;
 use crate::exit::Exit;
 use crate::protocol::{Config, ConfigError, Election, Policy, Trust};
-use crate::settings::{Env, LogFormat, LogLevel, Notice, Overlay, Problem, Settings, VolumeLocks};
-use crate::volume::{Replica, TrustKind, Volume, VolumeError};
+use crate::settings::{Env, Glance, LogFormat, LogLevel, Notice, Overlay, Problem, Settings, VolumeLocks};
+use crate::volume::{Replica, TrustFinding, TrustKind, Volume, VolumeError};
 
 /// Why a command ends before it has begun.
 #[derive(Debug)]
@@ -20,6 +20,10 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
+    pub(super) fn of_problems(problems: &[Problem]) -> Refusal {
+        Refusal { exit: Exit::Usage, reason: Problem::render(problems) }
+    }
+
     pub(super) fn of_volume(error: &VolumeError) -> Refusal {
         Refusal { exit: Exit::of_fault(error.fault()), reason: crate::exit::chain(error) }
     }
@@ -29,6 +33,12 @@ impl Refusal {
 pub(super) fn settings(overlay: &Overlay) -> Result<(Settings, Vec<Notice>), Vec<Problem>> {
     let env: Env = std::env::vars_os().collect();
     Settings::from(&env, overlay)
+}
+
+/// Those of them that a look at the volume needs.
+pub(super) fn glance(overlay: &Overlay) -> Result<Glance, Vec<Problem>> {
+    let env: Env = std::env::vars_os().collect();
+    Glance::from(&env, overlay)
 }
 
 /// This process as a replica.
@@ -45,16 +55,21 @@ pub(super) fn volume(settings: &Settings) -> Volume {
     Volume::new(settings.volume.clone(), settings.rev.clone(), plan, replica())
 }
 
-/// Everything a driver needs. Reads the volume, writes nothing.
-pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
-    let volume = volume(settings);
+/// Whether the volume's locks are trusted, after the settings.
+pub(super) fn trust(settings: &Settings, volume: &Volume) -> Result<TrustFinding, Refusal> {
     volume.check_root().map_err(|error| Refusal::of_volume(&error))?;
     let asked = match settings.locks {
         VolumeLocks::Auto => None,
         VolumeLocks::Trusted => Some(Trust::Trusted),
         VolumeLocks::Untrusted => Some(Trust::NotTrusted),
     };
-    let finding = volume.trust(asked).map_err(|error| Refusal::of_volume(&error))?;
+    volume.trust(asked).map_err(|error| Refusal::of_volume(&error))
+}
+
+/// Everything a driver needs. Reads the volume, writes nothing.
+pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
+    let volume = volume(settings);
+    let finding = trust(settings, &volume)?;
     if finding.kind == TrustKind::Forgotten {
         warn_of_forgotten_volume(&settings.volume);
     }
@@ -83,7 +98,7 @@ pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
     })
 }
 
-fn explain(error: &ConfigError, volume: &Path, reason: &str) -> String {
+pub(super) fn explain(error: &ConfigError, volume: &Path, reason: &str) -> String {
     format!(
         "{error} ({}: {reason}); use a volume whose locks work, or, if you know that they do, \
          set BELLWETHER_VOLUME_LOCKS=trusted",
@@ -109,9 +124,10 @@ pub(super) fn start_logging(settings: &Settings) {
         LogLevel::Debug => tracing::level_filters::LevelFilter::DEBUG,
         LogLevel::Trace => tracing::level_filters::LevelFilter::TRACE,
     };
-    // A log that nobody reads any more is no reason to end; telling of it on stderr would be one.
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).log_internal_errors(false);
-    let builder = builder.with_target(false).with_max_level(level);
+    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_max_level(level);
+    // Else a line that cannot be written (the collector is gone, the disk is full) is complained about on stderr, which
+    // fails as well, and that is a panic: a leader must not die of it.
+    let builder = builder.log_internal_errors(false);
     // A subscriber that is there already is a test's.
     match settings.log_format {
         LogFormat::Text => drop(tracing::subscriber::set_global_default(builder.with_ansi(false).finish())),

@@ -1,10 +1,17 @@
 //! What the binary's subcommands do. Each gets the command line, already taken apart, and ends with an [`Exit`].
 
 mod brief;
+mod demo;
+mod plan;
 mod ready;
+mod repair;
+mod report;
 mod run;
+mod status;
+mod survey;
 mod termination;
 mod warm;
+mod words;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -15,10 +22,13 @@ use crate::settings::{CommandLine, Misuse, Problem, Scan, Subcommand, cli, scan}
 /// Does what the command line (without the program's name) asks for.
 ///
 /// `ready` and a warm `run` come so far without clap, without a runtime and without a thread.
-pub fn main(arguments: &[OsString]) -> Exit {
-    match scan(arguments.iter().cloned()) {
+pub fn main(arguments: Vec<OsString>) -> Exit {
+    if let Some(exit) = demo::perform_part(&arguments) {
+        return exit;
+    }
+    match scan(arguments) {
         Ok(Scan::Do(line)) => perform(&line),
-        Ok(Scan::Help | Scan::Version) => show_help(arguments),
+        Ok(Scan::Help | Scan::Version) => show_help(),
         Err(misuse) => refuse(&all_mistakes(misuse)),
     }
 }
@@ -27,7 +37,12 @@ fn perform(line: &CommandLine) -> Exit {
     match line.subcommand {
         Subcommand::Run => run::run(line),
         Subcommand::Ready => ready::ready(line),
-        _ => Exit::Software,
+        Subcommand::Status => status::status(line),
+        Subcommand::Plan => plan::plan(line),
+        Subcommand::Retry => repair::retry(line),
+        Subcommand::Skip => repair::skip(line),
+        Subcommand::Reset => repair::reset(line),
+        Subcommand::Demo => demo::demo(line),
     }
 }
 
@@ -40,10 +55,12 @@ fn all_mistakes(misuse: Misuse) -> Vec<Problem> {
     problems
 }
 
-/// Lets clap print what was asked for.
-fn show_help(arguments: &[OsString]) -> Exit {
+/// Lets clap print what was asked for; the scanner has used the arguments up.
+#[cold]
+#[inline(never)]
+fn show_help() -> Exit {
     let name = OsString::from("bellwether");
-    match cli::command().try_get_matches_from([&name].into_iter().chain(arguments)) {
+    match cli::command().try_get_matches_from([name].into_iter().chain(std::env::args_os().skip(1))) {
         Err(shown) if !shown.use_stderr() => {
             print(&shown.to_string());
             Exit::Ok
@@ -53,11 +70,19 @@ fn show_help(arguments: &[OsString]) -> Exit {
 }
 
 /// Reports every mistake of settings or command line.
+#[cold]
+#[inline(never)]
 fn refuse(problems: &[Problem]) -> Exit {
     let text = Problem::render(problems);
     complain(&text);
     termination::write(&text);
     Exit::Usage
+}
+
+/// Tells a person at a terminal why nothing was done. Kubernetes asks for the end of the replica, which this is not.
+fn decline(refusal: &brief::Refusal) -> Exit {
+    complain(&refusal.reason);
+    refusal.exit
 }
 
 /// A line (or several) for whoever reads the output. A reader that has gone away is no error.

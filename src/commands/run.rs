@@ -39,6 +39,9 @@ fn is_ourselves(command: &[OsString]) -> bool {
     command.first().is_some_and(|program| Path::new(program).file_name().is_some_and(|name| name == "bellwether"))
 }
 
+/// Apart from the warm start, whose stack would otherwise have room for all of this.
+#[cold]
+#[inline(never)]
 fn cold(line: &CommandLine) -> Exit {
     let (settings, notices) = match brief::settings(&line.overlay) {
         Ok(checked) => checked,

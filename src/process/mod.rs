@@ -20,10 +20,10 @@ pub mod shim;
 mod signals;
 mod spawn;
 mod spec;
-mod stop;
+pub(crate) mod stop;
 mod supervise;
 mod sys;
-mod tree;
+pub(crate) mod tree;
 mod user;
 
 pub use control::StepControl;

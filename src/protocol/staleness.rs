@@ -9,9 +9,6 @@ use super::plan::StepId;
 use super::time::Timestamp;
 use super::view::{Occupant, Stamp, View};
 
-/// Beats that may be missed before a writer that beats more slowly than we expect is called silent.
-const MISSED_BEATS: u32 = 3;
-
 /// Whose silence is measured.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) enum Watched {
@@ -51,12 +48,6 @@ impl Judge {
     pub(super) fn new(stale_after: Duration, trust: Trust, holds_guard: bool, now: Timestamp) -> Judge {
         Judge { stale_after, guarded: holds_guard && trust == Trust::Trusted, now }
     }
-
-    /// Silence that makes this occupant stale: STEP_STALE_SECS, longer if its writer beats more slowly than ours would.
-    fn limit(&self, occupant: &Occupant) -> Duration {
-        let slow_writer = occupant.beat_every.map_or(Duration::ZERO, |every| every * MISSED_BEATS);
-        self.stale_after.max(slow_writer)
-    }
 }
 
 impl Watches {
@@ -86,7 +77,7 @@ impl Watches {
     ///
     /// Without a marker there is nobody to be courteous to: under a trusted guard a bare claim is stale at once.
     pub(super) fn stale_at(&self, who: &Watched, occupant: &Occupant, judge: &Judge) -> Timestamp {
-        let limit = judge.limit(occupant);
+        let limit = occupant.limit(judge.stale_after);
         let since = self.watches.get(who).map_or(judge.now, |watch| watch.since);
         let watched = since + limit;
         if !judge.guarded {

@@ -27,6 +27,9 @@ pub struct Stamp {
     pub mtime: i128,
 }
 
+/// Beats that may be missed before a writer that beats more slowly than we expect is called silent.
+const MISSED_BEATS: u32 = 3;
+
 /// Somebody's unfinished claim to a step: claims, an in-progress marker, or both.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Occupant {
@@ -38,6 +41,14 @@ pub struct Occupant {
     pub age: Option<Duration>,
     /// How often its writer promised to beat, if the marker says so.
     pub beat_every: Option<Duration>,
+}
+
+impl Occupant {
+    /// Silence that makes this occupant stale: STEP_STALE_SECS, longer if its writer beats more slowly than ours would.
+    pub fn limit(&self, stale_after: Duration) -> Duration {
+        let slow_writer = self.beat_every.map_or(Duration::ZERO, |every| every * MISSED_BEATS);
+        stale_after.max(slow_writer)
+    }
 }
 
 /// How the last run of a step ended, as its record tells.

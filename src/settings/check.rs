@@ -80,6 +80,45 @@ impl Settings {
     }
 }
 
+/// Enough to look at a volume: revision and place, and the plan if there is one. Made by [`Glance::from`].
+#[derive(Clone, Debug)]
+pub struct Glance {
+    /// The revision that is being rolled out.
+    pub rev: Revision,
+    /// The shared volume; an absolute path.
+    pub volume: PathBuf,
+    /// Silence after which a step counts as abandoned.
+    pub stale: Duration,
+    /// What is to be done, if we are told.
+    pub plan: Option<LoadedPlan>,
+}
+
+impl Glance {
+    /// Reads them, and nothing that only a replica needs.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in these settings and in the plan file.
+    pub fn from(env: &Env, overlay: &Overlay) -> Result<Glance, Vec<Problem>> {
+        let mut check = Check { env, overlay, problems: Vec::new(), notices: Vec::new(), mask: Mask::new() };
+        let rev = check.value(n::REV, parse::revision);
+        let volume = check.value(n::VOLUME, parse::directory);
+        let stale = check.stale(None);
+        let is_planned = overlay.contains_key(n::PLAN) || env.lookup(n::PLAN).is_some();
+        let plan = is_planned.then(|| check.step_defaults()).and_then(|defaults| check.plan(defaults));
+        match (rev, volume, stale) {
+            (Some(rev), Some(volume), Some(stale)) if check.problems.is_empty() => {
+                Ok(Glance { rev, volume, stale, plan })
+            }
+            _ => {
+                check.mask.add_env(env);
+                let Check { problems, mask, .. } = check;
+                Err(problems.into_iter().map(|problem| problem.masked(&mask)).collect())
+            }
+        }
+    }
+}
+
 /// One check in progress.
 struct Check<'a> {
     env: &'a Env,

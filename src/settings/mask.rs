@@ -69,6 +69,11 @@ impl Mask {
         }
     }
 
+    /// The value of a variable as it may be shown: nothing of it if the name says that it is secret, however short.
+    pub fn mask_variable<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
+        if names_secret(name) { Cow::Borrowed(STARS) } else { self.mask(value) }
+    }
+
     /// The stretches of `text` that are secret. Secrets that overlap make one stretch, so no tail of one is shown.
     fn covered(&self, text: &str) -> Vec<(usize, usize)> {
         let mut stretches: Vec<(usize, usize)> = Vec::new();

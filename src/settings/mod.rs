@@ -21,7 +21,7 @@ mod table;
 mod unknown;
 mod warm;
 
-pub use check::Settings;
+pub use check::{Glance, Settings};
 pub use env::{Env, Overlay};
 pub use flags::{CommandLine, Misuse, Scan, scan};
 pub use mask::Mask;

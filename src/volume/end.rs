@@ -39,7 +39,7 @@ pub struct Failure {
 
 impl Failure {
     /// In words, on several lines.
-    fn describe(&self, rev: &Revision) -> String {
+    pub fn describe(&self, rev: &str) -> String {
         let Failure { step, end, attempts, lines, log, commands } = self;
         let mut text = vec![format!("step {step} of revision {rev} has failed for good: {end}, attempt {attempts}")];
         if !lines.is_empty() {
@@ -182,7 +182,7 @@ impl Volume {
     /// Why the revision has failed, with everything a person needs at three in the morning.
     pub fn describe_failure(&self) -> String {
         match self.read_failed() {
-            Ok(Some(failure)) => failure.describe(self.revision()),
+            Ok(Some(failure)) => failure.describe(self.revision().as_str()),
             Ok(None) => "a step has failed for good".to_owned(),
             Err(error) => format!("a step has failed for good; its marker cannot be read: {}", chain(&error)),
         }

@@ -63,7 +63,7 @@ impl Volume {
     }
 
     /// Who holds the guard, for status and for messages to those who wait. Works on a read-only mount. `None`: nothing
-    /// is known. Whether anybody holds it at all is told by [`Guard::try_take`] only.
+    /// is known. Whether anybody holds it at all is told by [`Volume::is_guard_held`] and [`Guard::try_take`] only.
     ///
     /// # Errors
     ///
@@ -74,6 +74,19 @@ impl Volume {
         let table = std::fs::read_to_string("/proc/locks").unwrap_or_default();
         let pid = locks::flock_holder(&table, stat.dev(), stat.ino());
         Ok(Some(GuardHolder { pid, note }).filter(|holder| holder.pid.is_some() || holder.note.is_some()))
+    }
+
+    /// Whether somebody holds the guard, for people. Works on a read-only mount. `None`: it cannot be told from here.
+    ///
+    /// Nothing but trying tells, so a *shared* lock is taken for an instant, if the guard is free. Whoever waits for
+    /// the guard gets it that instant later; only [`Guard::try_take`] may wrongly find it busy.
+    pub fn is_guard_held(&self) -> Option<bool> {
+        let Some(file) = files::open_to_read(&self.guard_path()).ok()? else { return Some(false) };
+        match fs2::FileExt::try_lock_shared(&file) {
+            Ok(()) => Some(false),
+            Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => Some(true),
+            Err(_) => None,
+        }
     }
 }
 
@@ -180,6 +193,16 @@ mod tests {
         assert!(!second.try_take().unwrap());
         drop(first);
         assert!(second.try_take().unwrap());
+    }
+
+    #[test]
+    fn whether_the_guard_is_held_is_told_without_keeping_it() {
+        assert_eq!(Scratch::bare().volume().is_guard_held(), Some(false));
+        let scratch = Scratch::new();
+        let mut guard = scratch.volume().open_guard().unwrap();
+        assert_eq!(scratch.volume().is_guard_held(), Some(false));
+        assert!(guard.try_take().unwrap());
+        assert_eq!(scratch.volume().is_guard_held(), Some(true));
     }
 
     #[test]

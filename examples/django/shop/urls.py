@@ -1,0 +1,4 @@
+from catalogue.views import state
+from django.urls import path
+
+urlpatterns = [path("state", state)]

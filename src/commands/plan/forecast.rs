@@ -1,0 +1,214 @@
+//! The forecast: what `plan --json` prints. Its keys are stable; values of variables are masked.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::commands::report::{self, Report, State, StepState};
+use crate::commands::words;
+use crate::protocol::{OnDowngrade, OnFailure, StepId, Trust};
+use crate::settings::Settings;
+use crate::volume::{SCHEMA, TrustFinding};
+
+/// What a replica as a whole would do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Verdict {
+    /// Become the command at once.
+    HandOff,
+    /// Take the guard and do the work.
+    Lead,
+    /// Wait for somebody else.
+    Follow,
+    /// End, or stay without becoming the command.
+    Refuse,
+}
+
+/// What would be done about a step by a replica that leads.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Deed {
+    /// It is done.
+    Skip,
+    Run,
+    /// Until something is over.
+    Wait,
+    /// From somebody who fell silent, and run.
+    TakeOver,
+    /// It has failed.
+    Refuse,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Forecast {
+    pub(super) schema: u32,
+    pub(super) plan: String,
+    pub(super) digest: String,
+    pub(super) revision: String,
+    pub(super) volume: PathBuf,
+    pub(super) verdict: Verdict,
+    pub(super) reason: String,
+    pub(super) election: Election,
+    pub(super) needs: Vec<String>,
+    /// `null`: for ever.
+    pub(super) needs_wait_secs: Option<f64>,
+    pub(super) steps: Vec<Step>,
+    pub(super) problems: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Election {
+    /// `guard`: there is no Redis.
+    pub(super) by: &'static str,
+    pub(super) is_trusted: bool,
+    pub(super) file_system: String,
+    pub(super) reason: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Step {
+    pub(super) name: String,
+    pub(super) action: Deed,
+    pub(super) reason: String,
+    pub(super) run: Vec<String>,
+    pub(super) check: Option<Vec<String>>,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) cwd: Option<PathBuf>,
+    pub(super) user: Option<String>,
+    pub(super) after: Vec<String>,
+    pub(super) attempts_left: u32,
+    pub(super) max_attempts: u32,
+    /// `null`: for ever.
+    pub(super) timeout_secs: Option<f64>,
+}
+
+impl Forecast {
+    pub(super) fn of(settings: &Settings, finding: &TrustFinding, report: &Report) -> Forecast {
+        let (verdict, reason) = verdict(settings, finding, report);
+        let trusted = finding.trust == Trust::Trusted;
+        let plan = &settings.plan;
+        Forecast {
+            schema: SCHEMA,
+            plan: plan.name.clone(),
+            digest: plan.digest.clone(),
+            revision: report.revision.clone(),
+            volume: report.volume.clone(),
+            verdict,
+            reason,
+            election: Election {
+                by: "guard",
+                is_trusted: trusted,
+                file_system: finding.fs_name.clone(),
+                reason: finding.reason.clone(),
+            },
+            needs: plan.needs.iter().map(ToString::to_string).collect(),
+            needs_wait_secs: settings.needs_wait.map(|wait| wait.as_secs_f64()),
+            steps: plan.plan.ids().map(|id| step(settings, report, id)).collect(),
+            problems: report.problems.clone(),
+        }
+    }
+}
+
+fn verdict(settings: &Settings, finding: &TrustFinding, report: &Report) -> (Verdict, String) {
+    let newest = report.superseded_by.as_deref().filter(|_| !settings.allow_rollback);
+    if report.state == State::Ready && (report.superseded_by.is_none() || newest.is_some()) {
+        return match (newest, settings.on_downgrade) {
+            (None, _) => (Verdict::HandOff, "the revision is ready".to_owned()),
+            (Some(newest), OnDowngrade::Warn) => {
+                (Verdict::HandOff, format!("the revision is ready; with a warning, as {newest} has begun since"))
+            }
+            (Some(newest), OnDowngrade::Refuse) => {
+                (Verdict::Refuse, format!("{newest} has begun since (BELLWETHER_ON_DOWNGRADE=refuse)"))
+            }
+        };
+    }
+    if settings.may_lead && finding.trust == Trust::NotTrusted {
+        return (Verdict::Refuse, "without Redis, only a guard that is trusted can elect a leader".to_owned());
+    }
+    if report.state == State::Failed {
+        let hold = match settings.on_failure {
+            OnFailure::Exit => "exit 78",
+            OnFailure::Hold => "stay, not ready (BELLWETHER_ON_FAILURE=hold)",
+        };
+        return (Verdict::Refuse, format!("a step has failed for good: {hold}; `bellwether retry` clears that"));
+    }
+    if let Some(newest) = newest {
+        let text = format!("superseded by {newest}: it never leads, and waits for its own ready marker");
+        return (Verdict::Follow, text);
+    }
+    if !settings.may_lead {
+        return (Verdict::Follow, "this replica never leads (IS_LEADER is not 1)".to_owned());
+    }
+    if report.guard.state == "held" {
+        let taker = report.guard.last_taken_by.as_ref().map(words::taker);
+        return (Verdict::Follow, format!("the guard is held by {}", taker.as_deref().unwrap_or("somebody")));
+    }
+    let rollback =
+        report.superseded_by.as_ref().map(|newest| format!("; it goes back from {newest} (BELLWETHER_ALLOW_ROLLBACK)"));
+    let guard = if report.guard.state == "free" { "nobody holds the guard" } else { "if nobody holds the guard" };
+    (Verdict::Lead, format!("{guard}{}", rollback.unwrap_or_default()))
+}
+
+fn step(settings: &Settings, report: &Report, id: StepId) -> Step {
+    let (plan, mask) = (&settings.plan, &settings.mask);
+    let (planned, command, seen) = (plan.plan.step(id), plan.command(id), &report.steps[id.0]);
+    let (action, reason) = deed(report, seen);
+    let masked = |words: &Vec<String>| words.iter().map(|word| mask.mask(word).into_owned()).collect();
+    let counted = match seen.state {
+        // The run in progress has been counted already.
+        StepState::Done => 0,
+        _ => seen.attempt.unwrap_or(0),
+    };
+    let env = command.env.iter().map(|(name, value)| (name.clone(), mask.mask_variable(name, value).into_owned()));
+    Step {
+        name: seen.name.clone(),
+        action,
+        reason,
+        run: masked(&command.run),
+        check: command.check.as_ref().map(masked),
+        env: env.collect(),
+        cwd: command.cwd.clone(),
+        user: command.user.clone(),
+        after: planned.after.iter().map(|&after| plan.plan.step(after).name.to_string()).collect(),
+        attempts_left: planned.max_attempts.saturating_sub(counted),
+        max_attempts: planned.max_attempts,
+        timeout_secs: planned.timeout.map(|timeout| timeout.as_secs_f64()),
+    }
+}
+
+fn deed(report: &Report, step: &report::Step) -> (Deed, String) {
+    let on = step.host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
+    let ago = |secs: Option<f64>| secs.map(words::secs).unwrap_or_default();
+    let used_up = step.attempt.zip(step.max_attempts).is_some_and(|(attempt, most)| attempt >= most);
+    match step.state {
+        StepState::Done => (Deed::Skip, format!("done ({})", step.how.map_or("nobody says how", words::how))),
+        StepState::Failed => {
+            (Deed::Refuse, format!("it has failed for good: {}", step.last_end.as_deref().unwrap_or("")))
+        }
+        StepState::InProgress => (Deed::Wait, format!("in progress{on}, last beat {} ago", ago(step.beat_age_secs))),
+        StepState::Stale if used_up => (Deed::Refuse, "its attempts are used up".to_owned()),
+        StepState::Stale => {
+            let beat = step.beat_age_secs.map(|_| format!(" for {}", ago(step.beat_age_secs)));
+            (Deed::TakeOver, format!("its leader{on} has been silent{}", beat.unwrap_or_default()))
+        }
+        StepState::Waiting => (Deed::Wait, format!("for {}", step.waiting_for.join(", "))),
+        _ if used_up => (Deed::Refuse, "its attempts are used up".to_owned()),
+        StepState::BackingOff => (Deed::Wait, format!("backing off, {} left", ago(step.wait_secs))),
+        StepState::Open => match somebody_at_work(report) {
+            Some(who) => (Deed::Wait, format!("while {who} is in progress")),
+            None if step.last_end.is_some() => {
+                (Deed::Run, format!("the last run: {}", step.last_end.as_deref().unwrap_or_default()))
+            }
+            None => (Deed::Run, "not begun".to_owned()),
+        },
+    }
+}
+
+/// A step that beats: nothing else is started beside a predecessor's work.
+fn somebody_at_work(report: &Report) -> Option<String> {
+    let own = report.steps.iter().find(|step| step.state == StepState::InProgress);
+    let other = report.others.iter().find(|other| !other.is_stale);
+    let own = own.map(|step| format!("step {}", step.name));
+    own.or_else(|| other.map(|other| format!("step {} of revision {}", other.step, other.revision)))
+}

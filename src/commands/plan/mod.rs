@@ -1,0 +1,45 @@
+//! `plan`: what `run` would do now, and why. Reads only.
+
+mod forecast;
+mod text;
+
+use super::brief::{self, Refusal};
+use super::print;
+use super::report::Report;
+use crate::exit::Exit;
+use crate::settings::{CommandLine, PLAN_SCHEMA, Settings};
+
+/// Shows the forecast, or the schema of plan files.
+pub(super) fn plan(line: &CommandLine) -> Exit {
+    if line.has("schema") {
+        print(PLAN_SCHEMA);
+        return Exit::Ok;
+    }
+    let settings = match brief::settings(&line.overlay) {
+        Ok((settings, notices)) => {
+            for notice in notices {
+                super::complain(&notice.to_string());
+            }
+            settings
+        }
+        Err(problems) => return super::decline(&Refusal::of_problems(&problems)),
+    };
+    match forecast(&settings) {
+        Ok(forecast) if line.has("json") => {
+            print(&serde_json::to_string_pretty(&forecast).unwrap_or_default());
+            Exit::Ok
+        }
+        Ok(forecast) => {
+            print(&text::render(&forecast));
+            Exit::Ok
+        }
+        Err(refusal) => super::decline(&refusal),
+    }
+}
+
+fn forecast(settings: &Settings) -> Result<forecast::Forecast, Refusal> {
+    let volume = brief::volume(settings);
+    let finding = brief::trust(settings, &volume)?;
+    let report = Report::read(&volume, settings.stale, true).map_err(|error| Refusal::of_volume(&error))?;
+    Ok(forecast::Forecast::of(settings, &finding, &report))
+}
