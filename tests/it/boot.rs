@@ -52,8 +52,10 @@ fn three_replicas_do_each_step_once_and_serve_when_all_are_done() {
 fn clean(stack: &Stack, flags: &[&str]) -> (Value, i32) {
     fs::write(stack.scratch().join("clean.py"), include_str!("clean.py")).unwrap();
     let script = stack.scratch().join("clean.py").display().to_string();
-    // Whoever starts it may leave a descriptor open, and signals ignored.
-    let leaky = ["/bin/sh", "-c", "trap '' PIPE CHLD; exec 9</dev/null; exec \"$@\"", "sh"];
+    // Whoever starts it may leave a descriptor open, and signals ignored. (A test that runs in the background has more
+    // of these; those for stopping would be kept, as `nohup` wants it.)
+    let script_of_leaks = "trap '' PIPE CHLD; exec 9</dev/null; exec \"$@\"";
+    let leaky = ["env", "--default-signal", "/bin/sh", "-c", script_of_leaks, "sh"];
     let launch = stack.replica().under(&leaky).command(&["/usr/bin/python3", &script]);
     let mut replica = flags.iter().fold(launch, |launch, flag| launch.flag(flag)).start();
     assert_eq!(replica.wait(), 0, "{}", replica.log());

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::isolate::{is_in_own_mounts, mount};
 use crate::replica::Replica;
 use crate::stack::{Stack, Step};
-use crate::wait::{SECOND, is_alive, parent, signal, wait_until};
+use crate::wait::{SECOND, is_alive, mtime, parent, signal, wait_until};
 
 const MARKER: &str = ".migrate_in_progress_v1";
 
@@ -113,6 +113,36 @@ fn of_a_crowd_one_leads_and_all_serve() {
     assert_eq!(stack.journal().count("start", "migrate"), 1);
     assert_eq!(stack.journal().count("serve", "-"), 24);
     assert_eq!(crowd.iter().filter(|replica| replica.has_said("LEADER")).count(), 1);
+}
+
+#[test]
+fn a_frozen_follower_keeps_nobody_from_serving() {
+    let stack = Stack::new().step(Step::gated("migrate"));
+    let mut leader = stack.start_leader();
+    let [mut frozen, mut follower] = [stack.start_follower(), stack.start_follower()];
+    // Whoever waits longest for the guard gets it next, frozen or not.
+    frozen.signal(Signal::STOP);
+    stack.open_gate("migrate");
+    assert_eq!((leader.wait(), follower.wait()), (0, 0));
+    assert!(frozen.is_running());
+    frozen.signal(Signal::CONT);
+    assert_eq!(frozen.wait(), 0);
+}
+
+#[test]
+fn a_person_who_removes_all_that_is_ours_under_a_living_leader_makes_nothing_overlap() {
+    let stack = Stack::new().env("STEP_STALE_SECS", "1").step(Step::gated("migrate"));
+    let journal = stack.journal();
+    let mut leader = stack.start_leader();
+    journal.wait("start", "migrate", 1);
+    fs::remove_dir_all(stack.path(".bellwether")).unwrap();
+    let mut other = stack.start_leader();
+    let removed = stack.now();
+    wait_until("beats", || mtime(&stack.path(MARKER)).unwrap() >= removed + 2 * SECOND);
+    assert_eq!(journal.count("start", "migrate"), 1, "the marker beats, so nobody else starts the step");
+    stack.open_gate("migrate");
+    assert_eq!((leader.wait(), other.wait()), (0, 0), "{}", leader.log());
+    assert!(stack.has(".ready_v1") && !stack.has(MARKER));
 }
 
 /// A small generator (xorshift), so that a run can be repeated.
