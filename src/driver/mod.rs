@@ -191,7 +191,7 @@ impl Driver {
                 let report = RunReport::new(end, lines);
                 let event = Event::Ended(step, report.end());
                 let name = &self.setup.plan.plan.step(step).name;
-                info!(step = %name, checked = report.checked, "step ended: {}", report.words());
+                info!(step = %name, took_ms = report.duration_ms(), "step ended: {}", report.words());
                 self.reports.insert(step, report);
                 event
             }

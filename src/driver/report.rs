@@ -54,6 +54,7 @@ impl RunReport {
             RunHow::ShimVanished => format!("its shim was killed {took}"),
             _ if self.stopped && self.timed_out => format!("took longer than its timeout, stopped {took}"),
             _ if self.stopped => format!("stopped {took}"),
+            _ if self.checked => format!("its check says that there is nothing to do, {took}"),
             RunHow::Exit(code) => format!("exit {code} {took}"),
             RunHow::Signal(signal) => format!("killed by signal {signal} {took}"),
         }

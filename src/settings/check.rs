@@ -39,8 +39,6 @@ pub struct Settings {
     pub may_lead: bool,
     /// What is said about the volume's locks.
     pub locks: VolumeLocks,
-    /// The id of the election, if not the volume's.
-    pub scope: Option<String>,
     /// What to do when a step has failed for good.
     pub on_failure: OnFailure,
     /// What to do when a newer revision has been rolled out.
@@ -152,7 +150,6 @@ impl Check<'_> {
         let ready_timeout = self.value(n::READY_TIMEOUT, limit);
         let needs_wait = self.value(n::NEEDS_WAIT, limit);
         let may_lead = self.may_lead();
-        let scope = self.optional(n::SCOPE, parse::scope);
         let on_failure = self.value(n::ON_FAILURE, parse::on_failure);
         let on_downgrade = self.value(n::ON_DOWNGRADE, parse::on_downgrade);
         let allow_rollback = self.value(n::ROLLBACK, parse::yes_or_no);
@@ -171,7 +168,6 @@ impl Check<'_> {
             needs_wait: needs_wait?,
             may_lead: may_lead?,
             locks: locks?,
-            scope,
             on_failure: on_failure?,
             on_downgrade: on_downgrade?,
             allow_rollback: allow_rollback?,

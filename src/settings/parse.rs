@@ -56,11 +56,6 @@ pub(super) fn revision(text: &str) -> Result<Revision, String> {
     Revision::parse(text).map_err(|error| error.to_string())
 }
 
-/// A scope becomes part of keys, so it is made of the same characters as a revision.
-pub(super) fn scope(text: &str) -> Result<String, String> {
-    Revision::parse(text).map(|checked| checked.as_str().to_owned()).map_err(|error| error.to_string())
-}
-
 /// Steps run elsewhere and see the volume's path, so it must not depend on where we run.
 pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);

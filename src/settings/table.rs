@@ -64,7 +64,6 @@ pub(super) mod names {
     pub(in crate::settings) const NEEDS_WAIT: &str = "BELLWETHER_NEEDS_WAIT_SECS";
     pub(in crate::settings) const IS_LEADER: &str = "IS_LEADER";
     pub(in crate::settings) const LOCKS: &str = "BELLWETHER_VOLUME_LOCKS";
-    pub(in crate::settings) const SCOPE: &str = "BELLWETHER_SCOPE";
     pub(in crate::settings) const ON_FAILURE: &str = "BELLWETHER_ON_FAILURE";
     pub(in crate::settings) const ON_DOWNGRADE: &str = "BELLWETHER_ON_DOWNGRADE";
     pub(in crate::settings) const ROLLBACK: &str = "BELLWETHER_ALLOW_ROLLBACK";
@@ -109,7 +108,6 @@ pub static SETTINGS: &[Setting] = &[
         Value("auto"),
         "whether locks on the volume hold between replicas",
     ),
-    setting(n::SCOPE, "scope", "NAME", Unset, "the id of the election; else the volume's own id"),
     setting(n::ON_FAILURE, "on-failure", "exit|hold", Value("exit"), "what to do when a step has failed for good"),
     setting(
         n::ON_DOWNGRADE,

@@ -18,7 +18,7 @@ pub(super) struct LogLine {
     #[serde(default)]
     from_epoch: Option<String>,
     #[serde(default)]
-    checked: Option<Value>,
+    took_ms: Option<Value>,
 }
 
 /// What a line tells.
@@ -64,7 +64,7 @@ impl LogLine {
             (_, Some(step)) if self.from_epoch.is_some() => {
                 Told::TakesOver { step, from: self.from_epoch.as_deref().unwrap_or_default() }
             }
-            (_, Some(step)) if self.checked.is_some() => {
+            (_, Some(step)) if self.took_ms.is_some() => {
                 Told::Ended { step, how: message.strip_prefix("step ended: ").unwrap_or(message) }
             }
             (_, Some(step)) => match self.pid {
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(leader.told(), Told::Leader(7));
         let over = line(r#"{"level":"WARN","message":"taking over","step":"migrate","from_epoch":"1"}"#);
         assert_eq!(over.told(), Told::TakesOver { step: "migrate", from: "1" });
-        let ended = line(r#"{"level":"INFO","message":"step ended: exit 0 after 0.3 s","step":"x","checked":false}"#);
+        let ended = line(r#"{"level":"INFO","message":"step ended: exit 0 after 0.3 s","step":"x","took_ms":300}"#);
         assert_eq!(ended.told(), Told::Ended { step: "x", how: "exit 0 after 0.3 s" });
         let output = line(r#"{"level":"INFO","message":"2 of 4 tables converted","step":"x"}"#);
         assert_eq!(output.told(), Told::Output { step: "x", text: "2 of 4 tables converted" });

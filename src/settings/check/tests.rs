@@ -69,7 +69,7 @@ fn defaults_are_those_of_the_table() {
     assert_eq!((settings.stale, settings.backoff), (Duration::from_secs(120), Duration::from_secs(10)));
     assert_eq!((settings.stop_grace, settings.ready_timeout), (Duration::from_secs(5), None));
     assert_eq!((settings.needs_wait, settings.may_lead), (Some(Duration::from_secs(300)), true));
-    assert_eq!((settings.locks, settings.scope), (VolumeLocks::Auto, None));
+    assert_eq!(settings.locks, VolumeLocks::Auto);
     assert_eq!((settings.on_failure, settings.on_downgrade), (OnFailure::Exit, OnDowngrade::Warn));
     assert_eq!((settings.allow_rollback, settings.log, settings.log_format), (false, LogLevel::Info, LogFormat::Text));
     let step = settings.plan.plan.step(crate::protocol::StepId(0)).clone();
@@ -88,7 +88,6 @@ fn everything_can_be_set() {
         .set("BELLWETHER_READY_TIMEOUT_SECS", "7")
         .set("BELLWETHER_NEEDS_WAIT_SECS", "0")
         .set("BELLWETHER_VOLUME_LOCKS", "trusted")
-        .set("BELLWETHER_SCOPE", "shop-1")
         .set("BELLWETHER_ON_FAILURE", "hold")
         .set("BELLWETHER_LOG", "DEBUG")
         .flag("BELLWETHER_LOG_FORMAT", "json")
@@ -96,7 +95,7 @@ fn everything_can_be_set() {
     assert_eq!((settings.stale, settings.backoff), (Duration::from_millis(1500), Duration::from_millis(100)));
     assert_eq!((settings.stop_grace, settings.ready_timeout), (Duration::ZERO, Some(Duration::from_secs(7))));
     assert_eq!((settings.needs_wait, settings.locks), (None, VolumeLocks::Trusted));
-    assert_eq!((settings.scope.as_deref(), settings.on_failure), (Some("shop-1"), OnFailure::Hold));
+    assert_eq!(settings.on_failure, OnFailure::Hold);
     assert_eq!((settings.log, settings.log_format), (LogLevel::Debug, LogFormat::Json));
     let step = settings.plan.plan.step(crate::protocol::StepId(0)).clone();
     assert_eq!((step.timeout, step.max_attempts), (Some(Duration::from_secs(60)), 5));
@@ -115,7 +114,6 @@ fn every_problem_is_told_at_once() {
         .set("STEP_MAX_ATTEMPTS", "0")
         .flag("BELLWETHER_BACKOFF_SECS", "0")
         .set("BELLWETHER_VOLUME_LOCKS", "trust")
-        .set("BELLWETHER_SCOPE", "{x}")
         .set("BELLWETHER_ON_FAILURE", "halt")
         .set("BELLWETHER_ALLOW_ROLLBACK", "yes")
         .set("BELLWETHER_LOG", "loud");
@@ -130,7 +128,6 @@ fn every_problem_is_told_at_once() {
     STEP_MAX_ATTEMPTS: "0" is no whole number from 1 to 4294967295
     /plan.json:2:15: unknown key "runn"; did you mean "run"?
     --backoff-secs: 0 s is out of range; 0.1 to 300 s are allowed
-    BELLWETHER_SCOPE: holds '{' at position 1; allowed are letters, digits and, after the first, '.', '_' and '-'
     BELLWETHER_ON_FAILURE: "halt" is none of exit, hold
     BELLWETHER_ALLOW_ROLLBACK: "yes" is none of 0, 1
     BELLWETHER_LOG: "loud" is none of off, error, warn, info, debug, trace
