@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{complain, warm};
 use crate::exit::Exit;
 use crate::process;
-use crate::settings::{CommandLine, Warm};
+use crate::settings::{CommandLine, Problem, Warm};
 
 /// A probe that hangs on a dead file system piles up beside its successors; after this long it ends as "not ready".
 const LIMIT: Duration = Duration::from_secs(3);
@@ -16,7 +16,11 @@ pub(super) fn ready(line: &CommandLine) -> Exit {
     let verbose = line.has("verbose");
     let settings = match Warm::from(&line.overlay, |name| std::env::var_os(name)) {
         Ok(settings) => settings,
-        Err(problem) => return super::refuse(&[problem]),
+        // Not the end of a replica, so nothing for its termination log.
+        Err(problem) => {
+            complain(&Problem::render(&[problem]));
+            return Exit::Usage;
+        }
     };
     let (exit, why) = match warm::is_ready(&settings) {
         Ok(true) => (Exit::Ok, "ready".to_owned()),

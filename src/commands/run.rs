@@ -42,6 +42,10 @@ fn is_ourselves(command: &[OsString]) -> bool {
 /// Apart from the warm start, whose stack would otherwise have room for all of this.
 #[cold]
 #[inline(never)]
+fn program(line: &CommandLine) -> std::borrow::Cow<'_, str> {
+    line.command.first().map_or_else(Default::default, |program| program.to_string_lossy())
+}
+
 fn cold(line: &CommandLine) -> Exit {
     let (settings, notices) = match brief::settings(&line.overlay) {
         Ok(checked) => checked,
@@ -61,7 +65,7 @@ fn cold(line: &CommandLine) -> Exit {
     let volume = setup.volume.clone();
     match coordinate(setup) {
         Ok((Outcome::HandOff, _, _)) => {
-            info!(rev = %settings.rev, command = ?line.command.first(), "ready: handing off");
+            info!(rev = %settings.rev, command = %program(line), "ready: handing off");
             hand_off(line)
         }
         Ok((outcome, signal, reason)) => end(&judge(&outcome, signal, reason, &settings, &volume)),

@@ -312,7 +312,7 @@ impl Driver {
             lines: report.map(|report| report.lines.clone()).unwrap_or_default(),
             log: self.setup.volume.log_path(step).display().to_string(),
             commands: vec![
-                "bellwether retry                 # after the repair: counts attempts from zero".to_owned(),
+                "bellwether retry    # after the repair: counts attempts from zero".to_owned(),
                 format!("bellwether skip --step {name}    # if you have done this step by hand"),
             ],
         }

@@ -58,7 +58,7 @@ pub(super) fn say(notice: &Notice, volume: &Volume, may_lead: bool) -> Option<Wa
 impl Waiting {
     /// Looks up whom this replica waits for, and says so.
     pub(super) fn explain(self, volume: &Volume) {
-        let holder = || volume.guard_holder().ok().flatten().map_or_else(|| "nobody".to_owned(), |h| describe(&h));
+        let holder = || describe_holder(volume);
         let at_work = || describe_work(volume);
         match self {
             Waiting::Following { may_lead: true } => info!(holder = %holder(), "still waiting: {}", at_work()),
@@ -73,6 +73,14 @@ impl Waiting {
             Waiting::Holding => error!("not ready, until `bellwether retry`: {}", volume.describe_failure()),
         }
     }
+}
+
+fn describe_holder(volume: &Volume) -> String {
+    // What the last holder wrote stays there when it is gone.
+    if volume.is_guard_held() == Some(false) {
+        return "nobody".to_owned();
+    }
+    volume.guard_holder().ok().flatten().map_or_else(|| "unknown".to_owned(), |holder| describe(&holder))
 }
 
 fn describe(holder: &GuardHolder) -> String {

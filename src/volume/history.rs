@@ -54,6 +54,9 @@ pub struct HistoryEvent {
     pub epoch: u64,
     /// The writer's host.
     pub host: String,
+    /// The writer's process id, in its own namespace; 0 in lines of an earlier version.
+    #[serde(default)]
+    pub pid: u32,
     /// The step, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
@@ -78,6 +81,7 @@ impl Volume {
             rev: self.revision().to_string(),
             epoch: epoch.0,
             host: self.replica().host.clone(),
+            pid: self.replica().pid,
             step: step.map(|step| self.step(step).name.to_string()),
             details: details.map(ToOwned::to_owned),
         };

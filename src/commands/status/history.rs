@@ -49,7 +49,7 @@ fn timeline(events: &[HistoryEvent], has_heading: bool) -> String {
 }
 
 fn row(event: &HistoryEvent) -> [String; 7] {
-    let HistoryEvent { time, event, rev, epoch, host, step, details } = event;
+    let HistoryEvent { time, event, rev, epoch, host, step, details, .. } = event;
     [
         time.clone(),
         rev.clone(),

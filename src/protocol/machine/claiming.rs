@@ -138,7 +138,8 @@ impl Machine {
     fn lead(&mut self, now: Timestamp, out: &mut Actions) {
         let Some(epoch) = self.epoch else { return };
         self.role = Role::Leading;
-        self.note_at = now + super::NOTE_EVERY;
+        // If somebody has to be watched first, that is said at once.
+        self.note_at = now;
         out.say(Notice::Leading(epoch));
         self.adopt_view(now, out);
     }
