@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use tracing::{debug, warn};
 
@@ -12,9 +13,14 @@ use crate::volume::{StepLog, Volume};
 /// Lines that may wait for the volume; what comes on top is left out of the log.
 const WAITING: usize = 4096;
 
+/// How long the end of this replica waits for its last lines; a volume that hangs does not get them.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 enum Entry {
     Begin(StepId),
     Line(StepId, String),
+    /// Everything before it is written when its sender is dropped.
+    Flush(SyncSender<()>),
 }
 
 /// The thread's mailbox.
@@ -37,6 +43,15 @@ impl LogThread {
     pub(super) fn line(&self, step: StepId, line: &str) {
         let _ = self.0.try_send(Entry::Line(step, line.to_owned()));
     }
+
+    /// Waits until all that was given to it is written. Without this, the process would end, or become the command,
+    /// before the last words of a step are on the volume.
+    pub(super) fn flush(&self) {
+        let (done, written) = sync_channel(0);
+        if self.0.try_send(Entry::Flush(done)).is_ok() {
+            let _ = written.recv_timeout(PATIENCE);
+        }
+    }
 }
 
 fn write(volume: &Volume, inbox: &Receiver<Entry>) {
@@ -50,6 +65,7 @@ fn write(volume: &Volume, inbox: &Receiver<Entry>) {
                     warn!(%error, "the output of this step is not kept on the volume");
                 }
             },
+            Entry::Flush(done) => drop(done),
             Entry::Line(step, line) => {
                 if let Some(Err(error)) = logs.get_mut(&step).map(|log| log.write_line(&line)) {
                     debug!(%error, "a line is not kept on the volume");

@@ -146,6 +146,7 @@ impl Driver {
         loop {
             for action in self.machine.handle(boottime::now(), event) {
                 if let Action::End(outcome) = action {
+                    self.runs.flush_logs();
                     return End { outcome, volume_error: self.volume_error, needs_error: self.needs_error };
                 }
                 self.perform(action);

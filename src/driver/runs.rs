@@ -120,6 +120,11 @@ impl Runs {
         }
     }
 
+    /// Waits until the output of all runs that are over is on the volume.
+    pub(super) fn flush_logs(&self) {
+        self.logs.flush();
+    }
+
     /// The run of this step is over.
     pub(super) fn forget(&mut self, step: StepId) {
         self.controls.remove(&step);

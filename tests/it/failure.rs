@@ -1,6 +1,7 @@
 //! Steps that cannot succeed: how often they are tried, what is said about it, and how it goes on.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -19,10 +20,13 @@ fn repair(stack: &Stack) {
     fs::write(stack.scratch().join("repaired"), "").unwrap();
 }
 
-/// What `bellwether retry` does, done by hand: attempts from zero, then the failure is cleared.
-fn clear_failure_by_hand(stack: &Stack, step: &str) {
-    fs::remove_file(stack.path(&format!(".bellwether/steps/{step}.json"))).unwrap();
-    fs::remove_file(stack.path(".failed_v1")).unwrap();
+/// What the failed marker tells a person to do.
+fn clear_failure(stack: &Stack) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_bellwether")).arg("retry").env_clear().envs(stack.environment()).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!stack.has(".failed_v1"));
 }
 
 fn assert_is_explained(stack: &Stack, replica: &Replica) {
@@ -57,7 +61,7 @@ fn a_step_that_always_fails_is_tried_as_often_as_allowed_however_many_replicas_r
     assert!(failed["commands"].as_array().unwrap().iter().any(|line| line.as_str().unwrap().contains("retry")));
 
     repair(&stack);
-    clear_failure_by_hand(&stack, "migrate");
+    clear_failure(&stack);
     assert_eq!(stack.start_replica().wait(), 0);
     assert_eq!(journal.count("start", "migrate"), 4);
     assert!(stack.has(".ready_v1"));
@@ -112,7 +116,7 @@ fn a_replica_told_to_hold_stays_alive_and_goes_on_when_the_failure_is_cleared() 
     assert!(replicas.iter_mut().all(Replica::is_running));
     assert_eq!(stack.journal().count("serve", "-"), 0);
     repair(&stack);
-    clear_failure_by_hand(&stack, "migrate");
+    clear_failure(&stack);
     assert_eq!(replicas.each_mut().map(Replica::wait), [0, 0]);
     assert_eq!(stack.journal().count("start", "migrate"), 4);
 }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::replica::{Launch, Replica};
 use crate::stack::{Stack, Step};
-use crate::wait::{bearing, is_alive, is_root, parent, signal, wait_for, wait_until};
+use crate::wait::{bearing, is_alive, parent, require_root, signal, wait_for, wait_until};
 
 /// In a PID namespace of its own, as its first process.
 fn contained(launch: Launch<'_>) -> Launch<'_> {
@@ -37,9 +37,7 @@ fn orphan(stack: &Stack, init: i32) {
 
 #[test]
 fn the_first_process_leads_reaps_orphans_and_hands_its_pid_on() {
-    if !is_root() {
-        return;
-    }
+    require_root();
     let stack = Stack::new().step(Step::gated("migrate")).gate("orphan");
     let mut leader = contained(stack.replica().command(&["/bin/sh", "-c", "echo $$"])).start();
     stack.journal().wait("start", "migrate", 1);
@@ -51,9 +49,7 @@ fn the_first_process_leads_reaps_orphans_and_hands_its_pid_on() {
 
 #[test]
 fn the_first_process_reaps_orphans_and_can_be_stopped_as_a_follower() {
-    if !is_root() {
-        return;
-    }
+    require_root();
     let stack = Stack::new().step(Step::quick("migrate")).gate("orphan");
     let mut follower = contained(stack.replica().env("IS_LEADER", "0")).start();
     follower.wait_said("FOLLOWER");
@@ -65,9 +61,7 @@ fn the_first_process_reaps_orphans_and_can_be_stopped_as_a_follower() {
 
 #[test]
 fn the_first_process_can_be_stopped_as_a_leader_and_takes_its_steps_along() {
-    if !is_root() {
-        return;
-    }
+    require_root();
     let stack = Stack::new().step(Step::stubborn("migrate"));
     let mut leader = contained(stack.replica()).start();
     stack.journal().wait("member", "migrate", 2);
@@ -79,9 +73,7 @@ fn the_first_process_can_be_stopped_as_a_leader_and_takes_its_steps_along() {
 
 #[test]
 fn a_supervised_command_gets_the_signals_and_gives_its_exit_code() {
-    if !is_root() {
-        return;
-    }
+    require_root();
     let stack = Stack::new().step(Step::quick("migrate")).gate("orphan");
     let script = "trap 'exit 7' TERM; trap 'echo usr1' USR1; echo \"up $$\"; while :; do sleep 0.01; done";
     let mut parent = contained(stack.replica().flag("--supervise").command(&["/bin/sh", "-c", script])).start();

@@ -3,7 +3,7 @@
 use std::env;
 use std::process::Command;
 
-use crate::wait::is_root;
+use crate::wait::require_root;
 
 const ISOLATED: &str = "BELLWETHER_TEST_OWN_MOUNTS";
 
@@ -12,9 +12,7 @@ pub(crate) fn is_in_own_mounts(test: &str) -> bool {
     if env::var_os(ISOLATED).is_some() {
         return true;
     }
-    if !is_root() {
-        return false;
-    }
+    require_root();
     let mut command = Command::new("unshare");
     command.args(["--mount", "--"]).arg(env::current_exe().unwrap());
     let output = command.args([test, "--exact", "--nocapture"]).env(ISOLATED, "1").output().unwrap();

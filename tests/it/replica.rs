@@ -17,6 +17,7 @@ pub(crate) struct Launch<'a> {
     stack: &'a Stack,
     env: Vec<(String, String)>,
     prefix: Vec<String>,
+    binary: String,
     flags: Vec<String>,
     command: Option<Vec<String>>,
 }
@@ -27,7 +28,8 @@ fn owned(words: &[&str]) -> Vec<String> {
 
 impl<'a> Launch<'a> {
     pub(crate) fn new(stack: &'a Stack) -> Launch<'a> {
-        Launch { stack, env: Vec::new(), prefix: Vec::new(), flags: owned(&["run"]), command: None }
+        let binary = env!("CARGO_BIN_EXE_bellwether").to_owned();
+        Launch { stack, env: Vec::new(), prefix: Vec::new(), binary, flags: owned(&["run"]), command: None }
     }
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Launch<'a> {
@@ -43,6 +45,16 @@ impl<'a> Launch<'a> {
     pub(crate) fn under(mut self, prefix: &[&str]) -> Launch<'a> {
         self.prefix.extend(owned(prefix));
         self
+    }
+
+    /// As another user, who may not be let into the directory where the binary was built.
+    pub(crate) fn run_by_nobody(mut self) -> Launch<'a> {
+        let copy = self.stack.scratch().join("bellwether");
+        if !copy.exists() {
+            fs::copy(&self.binary, &copy).unwrap();
+        }
+        self.binary = copy.display().to_string();
+        self.under(&["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"])
     }
 
     pub(crate) fn flag(mut self, flag: &str) -> Launch<'a> {
@@ -61,12 +73,12 @@ impl<'a> Launch<'a> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let mark = format!("E2E_REPLICA={}-{number}", std::process::id());
         let path = |kind: &str| self.stack.scratch().join(format!("replica-{number:03}.{kind}"));
-        let binary = env!("CARGO_BIN_EXE_bellwether").to_owned();
         let serve = owned(&["/bin/sh", "-c", ". \"$E2E/lib.sh\"; serve"]);
-        let words: Vec<String> = [self.prefix, vec![binary], self.flags, owned(&["--"]), self.command.unwrap_or(serve)]
-            .into_iter()
-            .flatten()
-            .collect();
+        let words: Vec<String> =
+            [self.prefix, vec![self.binary], self.flags, owned(&["--"]), self.command.unwrap_or(serve)]
+                .into_iter()
+                .flatten()
+                .collect();
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env_clear().envs(self.stack.environment()).envs(self.env);
         command.env("E2E_REPLICA", mark.split_once('=').unwrap().1);

@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
 
@@ -20,19 +19,8 @@ fn traces_of_writing(trace: &Path, volume: &Path) -> Vec<String> {
     text.lines().filter(writes).map(str::to_owned).collect()
 }
 
-fn has_strace() -> bool {
-    let there = Command::new("strace").arg("-V").output().is_ok();
-    if !there {
-        println!("skipped: there is no strace here");
-    }
-    there
-}
-
 #[test]
 fn a_replica_that_may_not_lead_touches_nothing_and_serves_when_ready() {
-    if !has_strace() {
-        return;
-    }
     let stack = Stack::new().step(Step::quick("migrate"));
     let trace = stack.scratch().join("trace");
     let strace = ["strace", "-f", "-qq", "-e", "trace=%file,%desc", "-o", trace.to_str().unwrap()];
@@ -53,9 +41,6 @@ fn a_replica_that_may_not_lead_touches_nothing_and_serves_when_ready() {
 
 #[test]
 fn a_warm_start_starts_no_thread_writes_nothing_and_needs_no_other_setting() {
-    if !has_strace() {
-        return;
-    }
     let stack = Stack::new().step(Step::quick("migrate"));
     assert_eq!(stack.start_replica().wait(), 0);
     let trace = stack.scratch().join("trace");

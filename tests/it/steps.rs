@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use serde_json::json;
 
 use crate::stack::{Stack, Step};
-use crate::wait::is_root;
+use crate::wait::require_root;
 
 #[test]
 fn a_check_that_succeeds_marks_a_step_done_and_one_that_fails_lets_it_run() {
@@ -47,9 +47,7 @@ fn a_step_sees_its_directory_environment_and_variables() {
 
 #[test]
 fn a_step_may_run_as_another_user_and_owns_its_data() {
-    if !is_root() {
-        return;
-    }
+    require_root();
     let script = "begin\n{ id -un; id -G; echo \"$HOME\"; stat -c '%U %a' \"$BELLWETHER_RECORD\"; } >\"$E2E/open/seen\"\n\
                   echo mine >\"$BELLWETHER_RECORD\" && gate; finish";
     let stack = Stack::new().step(Step::script("migrate", script).with("user", json!("nobody")));

@@ -78,13 +78,9 @@ pub(crate) fn kill_bearing(entry: &str) {
     }
 }
 
-/// Whether this test may do what only root may. It says so where it may not.
-pub(crate) fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        println!("skipped: this test has to be run by root");
-    }
-    root
+/// Mounts, namespaces and other users take root. A test that passed without them would be a lie.
+pub(crate) fn require_root() {
+    assert!(rustix::process::geteuid().is_root(), "this test needs root; run it in a container");
 }
 
 /// A process's parent; `None` if the process is gone.
