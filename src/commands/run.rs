@@ -17,6 +17,7 @@ use crate::volume::Volume;
 
 /// Leads or follows, and hands off.
 pub(super) fn run(line: &CommandLine) -> Exit {
+    process::hold_stop_signals();
     if line.has("no-wait") || is_ourselves(&line.command) {
         return hand_off(line);
     }

@@ -20,6 +20,13 @@ pub struct StopSignals {
     fd: AsyncFd<OwnedFd>,
 }
 
+/// Blocks TERM, INT, QUIT and HUP until somebody listens to them or [`hand_off`](super::hand_off) honours them.
+///
+/// For the first line of a program that may be PID 1: to PID 1 the kernel drops what is neither caught nor blocked.
+pub fn hold_stop_signals() {
+    SignalSet::of(&STOP_SIGNALS).block();
+}
+
 impl StopSignals {
     /// Blocks the signals and begins to listen.
     ///
@@ -31,8 +38,8 @@ impl StopSignals {
     ///
     /// Outside of a tokio runtime with I/O.
     pub fn listen() -> io::Result<StopSignals> {
+        hold_stop_signals();
         let set = SignalSet::of(&STOP_SIGNALS);
-        set.block();
         Ok(StopSignals { fd: sys::watch(set.open()?)? })
     }
 
