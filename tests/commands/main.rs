@@ -5,4 +5,6 @@ mod plan;
 mod repair;
 mod scene;
 mod status;
+#[path = "../waiting/mod.rs"]
+mod waiting;
 mod watch;

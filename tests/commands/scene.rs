@@ -1,21 +1,17 @@
 //! A volume with a plan, and the binary to run on it. Nothing sleeps for a fixed time.
 
+use crate::waiting::{LIMIT, wait_for};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
 const BIN: &str = env!("CARGO_BIN_EXE_bellwether");
-
-/// Longer than anything takes on the busiest machine.
-const LIMIT: Duration = Duration::from_secs(60);
-const TICK: Duration = Duration::from_millis(5);
 
 /// One step that succeeds, one that fails until the file `repaired` is on the volume, one after it.
 pub(crate) const FRAGILE: &str = r#"{ "name": "shop", "steps": [
@@ -241,10 +237,5 @@ impl Lines {
 
 /// Waits for a condition.
 pub(crate) fn wait_until(mut is_so: impl FnMut() -> bool) {
-    let mut left = LIMIT.as_millis() / TICK.as_millis();
-    while !is_so() {
-        assert!(left > 0, "waited in vain");
-        left -= 1;
-        std::thread::sleep(TICK);
-    }
+    wait_for("the condition", || is_so().then_some(()));
 }

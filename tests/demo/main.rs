@@ -1,20 +1,19 @@
 //! `bellwether demo`: it shows what it promises, and leaves nothing behind, however it ends.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../waiting/mod.rs"]
+mod waiting;
+
+use crate::waiting::wait_for;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::mem;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::rc::Rc;
-use std::thread;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-
-/// The pause between two looks at something that is about to be.
-const TICK: Duration = Duration::from_millis(10);
 
 /// A demo with a temporary directory of its own, by whose path all of its processes are known.
 struct Demo {
@@ -109,14 +108,7 @@ fn processes(scratch: &Path) -> Vec<(i32, String)> {
 
 /// Looks again and again, for longer than anything takes on the busiest machine.
 fn wait_until(what: &str, mut look: impl FnMut() -> bool) {
-    let limit = Duration::from_secs(60);
-    for _ in 0..limit.as_millis() / TICK.as_millis() {
-        if look() {
-            return;
-        }
-        thread::sleep(TICK);
-    }
-    panic!("never seen: {what}");
+    wait_for(what, || look().then_some(()));
 }
 
 fn signal(pid: i32, signal: Signal) {

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 
-use crate::wait::LIMIT;
+use crate::waiting::LIMIT;
 
 #[derive(Debug)]
 pub(crate) struct Answer {

@@ -6,11 +6,13 @@ mod replica;
 mod site;
 mod venv;
 mod wait;
+#[path = "../waiting/mod.rs"]
+mod waiting;
 
 use serde_json::{Value, json};
 
 use site::Site;
-use wait::wait_for;
+use waiting::wait_for;
 
 #[test]
 fn a_migration_whose_leader_was_killed_is_applied_once_and_all_three_serve() {

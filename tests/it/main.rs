@@ -19,3 +19,5 @@ mod steps;
 mod takeover;
 mod volume;
 mod wait;
+#[path = "../waiting/mod.rs"]
+mod waiting;

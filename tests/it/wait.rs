@@ -3,25 +3,9 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
+pub(crate) use crate::waiting::{TICK, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
-
-/// Longer than anything takes on the busiest machine.
-const LIMIT: Duration = Duration::from_secs(90);
-const TICK: Duration = Duration::from_millis(5);
-
-/// Waits until `look` sees something.
-pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..LIMIT.as_millis() / TICK.as_millis() {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        thread::sleep(TICK);
-    }
-    panic!("never seen: {what}");
-}
 
 pub(crate) fn wait_until(what: &str, mut look: impl FnMut() -> bool) {
     wait_for(what, || look().then_some(()));
@@ -65,17 +49,14 @@ pub(crate) fn bearing(entry: &str) -> Vec<i32> {
 
 /// Kills all of them, and waits until they are gone.
 pub(crate) fn kill_bearing(entry: &str) {
-    loop {
+    wait_for("all of them gone", || {
         let found = bearing(entry);
-        if found.is_empty() {
-            return;
-        }
-        for pid in found {
+        for &pid in &found {
             // It may have ended meanwhile.
             let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
         }
-        thread::sleep(TICK);
-    }
+        found.is_empty().then_some(())
+    });
 }
 
 /// Mounts, namespaces and other users take root. A test that passed without them would be a lie.

@@ -9,3 +9,5 @@ mod step;
 mod stop;
 mod supervise;
 mod util;
+#[path = "../waiting/mod.rs"]
+mod waiting;

@@ -1,12 +1,11 @@
 //! What these tests share. Nothing sleeps for a fixed time: everything waits for something to be seen.
 
+use crate::waiting::{LIMIT, wait_for};
 use std::env;
 use std::fs;
 use std::future::Future;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
 use bellwether::process::{RunEnd, RunEvent, StepProcess, StepSpec};
 use rustix::process::{Pid, Signal, kill_process};
@@ -23,10 +22,6 @@ pub(crate) fn signal_sets(status: &str) -> [u64; 3] {
         u64::from_str_radix(set, 16).unwrap() & !(3 << 31)
     })
 }
-
-/// Longer than anything takes on the busiest machine.
-const LIMIT: Duration = Duration::from_secs(60);
-const TICK: Duration = Duration::from_millis(2);
 
 const ISOLATED: &str = "BELLWETHER_TEST_ISOLATED";
 
@@ -96,17 +91,6 @@ pub(crate) fn run(spec: &StepSpec) -> Told {
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(LIMIT, future).await.expect("it takes for ever") })
-}
-
-/// Waits until `look` sees something.
-pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..LIMIT.as_millis() / TICK.as_millis() {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        thread::sleep(TICK);
-    }
-    panic!("never seen: {what}");
 }
 
 pub(crate) fn wait_until(what: &str, mut look: impl FnMut() -> bool) {
