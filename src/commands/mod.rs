@@ -37,6 +37,16 @@ fn perform(line: &CommandLine) -> Exit {
     match line.subcommand {
         Subcommand::Run => run::run(line),
         Subcommand::Ready => ready::ready(line),
+        _ => perform_for_people(line),
+    }
+}
+
+/// What nobody starts every few seconds. Apart, so that a probe's stack and pages have no room for it.
+#[cold]
+#[inline(never)]
+fn perform_for_people(line: &CommandLine) -> Exit {
+    match line.subcommand {
+        Subcommand::Run | Subcommand::Ready => Exit::Software,
         Subcommand::Status => status::status(line),
         Subcommand::Plan => plan::plan(line),
         Subcommand::Retry => repair::retry(line),
