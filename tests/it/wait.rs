@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-pub(crate) use crate::waiting::{TICK, wait_for};
+pub(crate) use crate::waiting::wait_for;
 use rustix::process::{Pid, Signal, kill_process};
 
 pub(crate) fn wait_until(what: &str, mut look: impl FnMut() -> bool) {
