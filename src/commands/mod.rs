@@ -23,6 +23,9 @@ use crate::settings::{CommandLine, Misuse, Problem, Scan, Subcommand, cli, scan}
 ///
 /// `ready` and a warm `run` come so far without clap, without a runtime and without a thread.
 pub fn main(arguments: Vec<OsString>) -> Exit {
+    if let Some(exit) = ready::shortcut(&arguments) {
+        return exit;
+    }
     if let Some(exit) = demo::perform_part(&arguments) {
         return exit;
     }

@@ -1,20 +1,49 @@
 //! `ready`: the probe. It must be quick, touch nothing, and never hang.
 
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
 use super::{complain, warm};
 use crate::exit::Exit;
 use crate::process;
+use crate::protocol::Revision;
 use crate::settings::{CommandLine, Problem, Warm};
 
 /// A probe that hangs on a dead file system piles up beside its successors; after this long it ends as "not ready".
 const LIMIT: Duration = Duration::from_secs(3);
 
+/// The probe as everybody writes it, without flags: decided with as few pages of code as can be. `None`: the long way,
+/// which comes to the same and can also say what is wrong.
+pub(super) fn shortcut(arguments: &[OsString]) -> Option<Exit> {
+    let [only] = arguments else { return None };
+    if only.as_bytes() != b"ready" {
+        return None;
+    }
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+    let rev = set("IMAGE_REV").filter(|rev| Revision::is_valid(rev.as_bytes()))?;
+    let volume = match (set("BELLWETHER_VOLUME"), set("SITES_DIR")) {
+        (Some(volume), None) | (None, Some(volume)) => volume,
+        _ => return None,
+    };
+    if volume.as_bytes()[0] != b'/' {
+        return None;
+    }
+    process::exit_after(LIMIT, Exit::NotReady);
+    let mut marker = volume;
+    marker.push("/.ready_");
+    marker.push(rev);
+    let is_ready = fs::symlink_metadata(marker).is_ok_and(|found| found.is_file());
+    Some(if is_ready { Exit::Ok } else { Exit::NotReady })
+}
+
 /// Says whether the revision is ready: 0 or 1, silent unless asked why.
 pub(super) fn ready(line: &CommandLine) -> Exit {
     process::exit_after(LIMIT, Exit::NotReady);
     let verbose = line.has("verbose");
-    let settings = match Warm::from(&line.overlay, |name| std::env::var_os(name)) {
+    let settings = match Warm::from(&line.overlay, |name| env::var_os(name)) {
         Ok(settings) => settings,
         // Not the end of a replica, so nothing for its termination log.
         Err(problem) => {

@@ -50,13 +50,19 @@ pub struct Epoch(pub u64);
 /// What stands between a step's word and the revision in the name of an in-progress marker.
 pub const IN_PROGRESS_INFIX: &str = "_in_progress_";
 
+/// Whether a name may hold `byte` at this place.
+const fn is_allowed(index: usize, byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || index > 0 && matches!(byte, b'.' | b'_' | b'-')
+}
+
 fn checked(text: &str, limit: usize) -> Result<Arc<str>, NameError> {
     if text.is_empty() {
         return Err(NameError::Empty);
     }
-    let culprit = text.chars().enumerate().find(|&(index, character)| {
-        !(character.is_ascii_alphanumeric() || index > 0 && matches!(character, '.' | '_' | '-'))
-    });
+    let culprit = text
+        .chars()
+        .enumerate()
+        .find(|&(index, character)| !u8::try_from(character).is_ok_and(|byte| is_allowed(index, byte)));
     if let Some((index, character)) = culprit {
         return Err(NameError::Character { character, position: index + 1 });
     }
@@ -115,6 +121,11 @@ impl MarkerWord {
 }
 
 impl Revision {
+    /// Whether [`parse`](Revision::parse) would take this. Says no more, and needs no memory: for probes.
+    pub fn is_valid(text: &[u8]) -> bool {
+        !text.is_empty() && text.len() <= 128 && text.iter().enumerate().all(|(index, &byte)| is_allowed(index, byte))
+    }
+
     /// `.ready_<rev>`: every step of the revision is done.
     pub fn ready_marker(&self) -> String {
         format!(".ready_{self}")
@@ -177,6 +188,9 @@ mod tests {
         assert_eq!(Revision::parse(&"x".repeat(129)), Err(NameError::TooLong { length: 129, limit: 128 }));
         assert!(Revision::parse(&"x".repeat(128)).is_ok());
         assert!(Revision::parse("2026.11.21-a_b").is_ok());
+        for text in ["", "v1", ".v1", "v/1", "vé", "a.b_c-d", &"x".repeat(128), &"x".repeat(129)] {
+            assert_eq!(Revision::is_valid(text.as_bytes()), Revision::parse(text).is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod init;
 mod isolate;
 mod journal;
 mod odds;
+mod probe;
 mod replica;
 mod revisions;
 mod roles;
