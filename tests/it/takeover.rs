@@ -35,6 +35,20 @@ fn the_tree_of_a_killed_leader_is_gone_before_its_step_is_taken_over_in_time() {
 }
 
 #[test]
+fn while_the_shim_of_a_killed_leader_still_gives_grace_nobody_leads() {
+    let stack = Stack::new().env("STEP_STALE_SECS", "1").env("BELLWETHER_STOP_GRACE_SECS", "4");
+    let stack = stack.step(Step::stubborn("migrate"));
+    let journal = stack.journal();
+    let mut leader = stack.start_leader();
+    let members = wait_members(&journal);
+    let mut follower = stack.start_follower();
+    leader.kill();
+    follower.wait_said("LEADER");
+    assert!(members.iter().all(|&pid| !is_alive(pid)), "the shim holds the guard until its whole tree is gone");
+    assert_eq!(follower.wait(), 0);
+}
+
+#[test]
 fn a_step_that_takes_ten_times_as_long_as_silence_may_last_is_left_alone() {
     let stack = Stack::new().env("STEP_STALE_SECS", "1").step(Step::gated("migrate"));
     let journal = stack.journal();
