@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "a test that fails shows what its replicas said")]
 
 mod boot;
+mod durability;
 mod failure;
 mod init;
 mod isolate;
