@@ -267,7 +267,13 @@ impl Driver {
                 unreachable!("the guard alone elects: no machine here asks for a lease")
             }
             Action::End(_) => unreachable!("the loop ends before"),
-            on_volume => self.job(Job::Act(on_volume)),
+            on_volume => {
+                if let Action::Count { step, .. } = on_volume {
+                    // What is told of the coming run must not be told of the last one.
+                    self.reports.remove(&step);
+                }
+                self.job(Job::Act(on_volume));
+            }
         }
     }
 

@@ -152,6 +152,10 @@ impl Reader {
                     if end.leftovers > 0 {
                         warn!(step = %self.name, processes = end.leftovers, "the step left processes behind; they have been stopped");
                     }
+                    if let RunHow::CannotRun { message, .. } = &end.how {
+                        // Its last words, as it were: where a person looks for them.
+                        self.take_line(message);
+                    }
                     let lines = self.last.drain(..).collect();
                     let _ = self.answers.send(Message::RunEnded(self.step, end, lines));
                 }

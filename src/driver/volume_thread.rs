@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::message::Message;
 use super::report::RunReport;
 use super::runs::LAST_LINES;
+use crate::exit::chain;
 use crate::protocol::{
     Action, Closing, ClosingEnd, Doing, Epoch, Event, Fault, Occupant, StepEnd, StepId, StepView, View,
 };
@@ -56,7 +57,15 @@ pub(super) struct Office {
 /// Starts the thread. It ends when the sender is dropped.
 pub(super) fn start(office: Office, answers: UnboundedSender<Message>) -> std::io::Result<Sender<Job>> {
     let (jobs, inbox) = channel();
-    let mut clerk = Clerk { office, answers, epoch: Epoch(0), held: HashMap::new(), seen: None, problems: Vec::new() };
+    let mut clerk = Clerk {
+        office,
+        answers,
+        epoch: Epoch(0),
+        held: HashMap::new(),
+        seen: None,
+        problems: Vec::new(),
+        complaints: HashMap::new(),
+    };
     thread::Builder::new().name("volume".to_owned()).spawn(move || clerk.work(&inbox))?;
     Ok(jobs)
 }
@@ -69,6 +78,8 @@ struct Clerk {
     /// The last look: what is taken over or retired is what was seen there.
     seen: Option<View>,
     problems: Vec<String>,
+    /// What the last beat of each step had to complain of.
+    complaints: HashMap<StepId, String>,
 }
 
 impl Clerk {
@@ -125,7 +136,9 @@ impl Clerk {
             }
             Action::AllotEpoch { above } => Event::EpochAllotted(volume.allot_epoch(above)?),
             Action::Sweep => {
-                volume.sweep()?;
+                if let Err(error) = volume.sweep() {
+                    warn!(error = %chain(&error), "left-overs of finished leaderships stay where they are");
+                }
                 volume.note(HistoryKind::Elected, self.epoch, None, None);
                 Event::Swept
             }
@@ -138,14 +151,16 @@ impl Clerk {
                 Event::Counted(step)
             }
             Action::RetireStep(step) => {
-                if let Some(occupant) = self.occupant(step) {
-                    volume.retire_step(step, &occupant)?;
-                }
-                Event::Retired
+                let occupant = self.occupant(step);
+                let retired = occupant.map_or(Ok(true), |occupant| volume.retire_step(step, &occupant))?;
+                if retired { Event::Retired } else { Event::RetireLost }
             }
             Action::RetireForeign(foreign) => {
-                volume.retire_foreign(&foreign)?;
-                Event::Retired
+                if volume.retire_foreign(&foreign)? {
+                    Event::Retired
+                } else {
+                    Event::RetireLost
+                }
             }
             Action::WriteReady => self.write_ready()?,
             other => unreachable!("{other:?} is not done on the volume"),
@@ -187,17 +202,21 @@ impl Clerk {
             warn!(%error, "the guard is lost");
             return Message::Machine(Event::GuardLost);
         }
-        if let Some(held) = self.held.get_mut(&step) {
+        let complaint = self.held.get_mut(&step).and_then(|held| match self.office.volume.beat(held) {
+            Ok(Beat::Refreshed) => None,
+            Ok(Beat::Rewritten) => Some("somebody removed the in-progress marker; it is written again".to_owned()),
+            Ok(Beat::Replaced) => Some("another file stands in the in-progress marker's place".to_owned()),
+            Ok(Beat::Lost) => Some("the claim is not ours any more".to_owned()),
+            Err(error) => Some(format!("a beat failed: {}", chain(&error))),
+        });
+        // Said once, not with every beat.
+        if complaint != self.complaints.get(&step).cloned() {
             let name = &self.office.volume.plan().step(step).name;
-            match self.office.volume.beat(held) {
-                Ok(Beat::Refreshed) => {}
-                Ok(Beat::Rewritten) => {
-                    warn!(step = %name, "somebody removed the in-progress marker; it is written again");
-                }
-                Ok(Beat::Replaced) => warn!(step = %name, "another file stands in the in-progress marker's place"),
-                Ok(Beat::Lost) => warn!(step = %name, "the claim is not ours any more"),
-                Err(error) => warn!(step = %name, %error, "a beat failed"),
+            if let Some(complaint) = &complaint {
+                warn!(step = %name, "{complaint}");
             }
+            self.complaints.remove(&step);
+            self.complaints.extend(complaint.map(|complaint| (step, complaint)));
         }
         Message::Machine(Event::Beaten(step))
     }

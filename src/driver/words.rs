@@ -47,6 +47,9 @@ pub(super) fn say(notice: &Notice, volume: &Volume, may_lead: bool) -> Option<Wa
         Notice::WillRetry { step, end, wait } => {
             warn!(step = %name(step), wait_secs = wait.as_secs_f64(), "step ended badly: {}; it will be tried again", report::words(*end));
         }
+        Notice::ClaimLost(step) => warn!(step = %name(step),
+            "the step has ended well, but its claim on the volume is not ours any more (taken over, or removed by hand), \
+             so it is not recorded as done and may run again"),
         Notice::GivenUp(step) => error!(step = %name(step), "step has failed for good"),
         Notice::VolumeFull => warn!(volume = %volume.root().display(), "the volume is full; waiting for room"),
         Notice::LeaseLost => warn!("the lease is lost; what runs goes on under the guard, nothing else is started"),

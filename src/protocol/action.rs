@@ -84,6 +84,8 @@ pub enum Notice {
         /// When.
         wait: Duration,
     },
+    /// A step has ended well, but its claim is not ours any more: it is not recorded as done.
+    ClaimLost(StepId),
     /// A step has failed for good.
     GivenUp(StepId),
     /// The volume is full; tried again every second. Said every 30 s.

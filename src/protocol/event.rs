@@ -117,6 +117,8 @@ pub enum Event {
     Retracted(StepId),
     /// Answers `Retire`.
     Retired,
+    /// Answers `RetireStep` or `RetireForeign`: it has changed since it was seen, and is left alone.
+    RetireLost,
     /// Answers `WriteReady`.
     ReadyWritten,
     /// Answers `WriteFailed`.

@@ -30,6 +30,40 @@ fn what_a_killed_shim_leaves_is_gone_before_the_next_attempt() {
 }
 
 #[test]
+fn a_process_without_any_mark_of_ours_does_not_outlive_its_killed_shim() {
+    let script = "begin; if [ $BELLWETHER_ATTEMPT = 1 ]; then \
+                  env -i setsid sleep 100000 </dev/null >/dev/null 2>&1 & journal member $!; wait; fi; finish";
+    let stack = Stack::new().step(Step::script("migrate", script));
+    let journal = stack.journal();
+    let mut leader = stack.start_leader();
+    let stray = journal.wait("member", "migrate", 1).pid;
+    let is_bare = || fs::read(format!("/proc/{stray}/cmdline")).is_ok_and(|line| line.starts_with(b"sleep"));
+    wait_until("a session of its own", is_bare);
+    let shim = parent(journal.wait("start", "migrate", 1).pid).unwrap();
+    signal(shim, Signal::KILL);
+    journal.wait("start", "migrate", 2);
+    assert!(!is_alive(stray), "orphans come to the leader, which ends them");
+    assert_eq!(leader.wait(), 0, "{}", leader.log());
+}
+
+#[test]
+fn a_leader_that_finds_its_guard_lost_kills_its_steps_and_ends() {
+    if !is_in_own_mounts("odds::a_leader_that_finds_its_guard_lost_kills_its_steps_and_ends") {
+        return;
+    }
+    // Not known to have working locks; trusted by the setting alone, so the guard is proved with each beat.
+    let stack = Stack::new().env("BELLWETHER_VOLUME_LOCKS", "trusted").step(Step::stubborn("migrate"));
+    mount(&["-t", "ramfs", "-o", "mode=755", "ramfs", stack.volume().to_str().unwrap()]);
+    let journal = stack.journal();
+    let mut leader = stack.start_leader();
+    let members = [1, 2].map(|nth| journal.wait("member", "migrate", nth).pid);
+    fs::remove_file(stack.path(".bellwether/guard.lock")).unwrap();
+    assert_eq!(leader.wait(), 74, "{}", leader.log());
+    assert!(members.iter().all(|&pid| !is_alive(pid)));
+    assert!(leader.has_said("the guard on the volume was lost"), "{}", leader.log());
+}
+
+#[test]
 fn a_leader_stopped_on_a_full_disk_leaves_nothing_in_the_way() {
     if !is_in_own_mounts("odds::a_leader_stopped_on_a_full_disk_leaves_nothing_in_the_way") {
         return;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether::protocol::{
-    Action, Config, Doing, Election, Epoch, Event, Fault, LeaseTimes, Machine, Occupant, OnFailure, Outcome, Plan,
-    Policy, Role, Standing, StepEnd, StepId, Timestamp, Trust, View,
+    Action, Config, Doing, Election, Epoch, Event, Fault, Foreign, LeaseTimes, Machine, Occupant, OnFailure, Outcome,
+    Plan, Policy, Revision, Role, Stamp, Standing, StepEnd, StepId, Timestamp, Trust, View,
 };
 
 use crate::world::step;
@@ -120,6 +120,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("commit lost", Event::CommitLost(S)),
         ("retracted", Event::Retracted(S)),
         ("retired", Event::Retired),
+        ("retire lost", Event::RetireLost),
         ("ready written", Event::ReadyWritten),
         ("failed written", Event::FailedWritten),
         ("look broken", Event::VolumeFailed(Doing::Look, Fault::Broken)),
@@ -204,4 +205,54 @@ fn an_epoch_is_allotted_above_every_claim_that_is_seen() {
     let mut machine = states().into_iter().find(|(name, _)| *name == "looking").unwrap().1;
     let actions = machine.handle(NOW, Event::Looked(claimed_later()));
     assert!(actions.iter().any(|action| *action == Action::AllotEpoch { above: Epoch(9) }), "{actions:?}");
+}
+
+/// A leader that has just asked for somebody else's stale work to be cleared.
+fn clearing() -> Machine {
+    let stamp = Some(Stamp { inode: 1, mtime: 1 });
+    let occupant = Occupant { claims: vec![Epoch(3)], stamp, age: Some(Duration::from_secs(3600)), beat_every: None };
+    let foreign = Foreign { step: "other".to_owned(), rev: Revision::parse("v0").unwrap(), occupant };
+    let view = View { foreign: vec![foreign], ..newest() };
+    let mut machine = states().into_iter().find(|(name, _)| *name == "looking").unwrap().1;
+    for event in [Event::Looked(view), Event::EpochAllotted(Epoch(7))] {
+        let _ = machine.handle(NOW, event);
+    }
+    let actions = machine.handle(NOW, Event::Swept);
+    assert!(actions.iter().any(|action| matches!(action, Action::RetireForeign(_))), "{actions:?}");
+    machine
+}
+
+#[test]
+fn nothing_starts_when_what_was_called_silent_has_been_heard_of() {
+    let starts = |actions: &bellwether::protocol::Actions| actions.iter().any(|a| matches!(a, Action::Claim { .. }));
+    let actions = clearing().handle(NOW, Event::Retired);
+    assert!(starts(&actions), "{actions:?}");
+
+    let mut machine = clearing();
+    let actions = machine.handle(NOW, Event::RetireLost);
+    assert!(!starts(&actions) && actions.iter().any(|action| *action == Action::Look), "{actions:?}");
+    assert!(!starts(&machine.handle(NOW, Event::Tick)));
+    let actions = machine.handle(NOW, Event::Looked(newest()));
+    assert!(starts(&actions), "{actions:?}");
+}
+
+#[test]
+fn a_wide_plan_runs_64_steps_at_once() {
+    let steps = (0..200).map(|n| step(&format!("s{n}"), &[])).collect();
+    let plan = Arc::new(Plan::new(steps).unwrap());
+    let mut machine = Machine::new(Config::new(plan, Election::Guard, Trust::Trusted, Policy::default()).unwrap());
+    let view = View { standing: Standing::Newest, ..View::blank(200) };
+    let boot =
+        [Event::Started, Event::Looked(view.clone()), Event::VolumePrepared, Event::NeedsMet, Event::GuardGranted];
+    for event in boot.into_iter().chain([Event::Looked(view), Event::EpochAllotted(Epoch(1))]) {
+        let _ = machine.handle(NOW, event);
+    }
+    let claims = |actions: bellwether::protocol::Actions| {
+        actions.iter().filter(|action| matches!(action, Action::Claim { .. })).count()
+    };
+    assert_eq!(claims(machine.handle(NOW, Event::Swept)), 64);
+    for event in [Event::Claimed(S), Event::Counted(S), Event::Ended(S, StepEnd::Exit(0))] {
+        assert_eq!(claims(machine.handle(NOW, event)), 0);
+    }
+    assert_eq!(claims(machine.handle(NOW, Event::Committed(S))), 1);
 }

@@ -138,6 +138,7 @@ impl Machine {
     fn lead(&mut self, now: Timestamp, out: &mut Actions) {
         let Some(epoch) = self.epoch else { return };
         self.role = Role::Leading;
+        self.must_look = false;
         // If somebody has to be watched first, that is said at once.
         self.note_at = now;
         out.say(Notice::Leading(epoch));

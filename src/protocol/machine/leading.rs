@@ -8,6 +8,10 @@ use crate::protocol::staleness::Watched;
 use crate::protocol::time::Timestamp;
 use crate::protocol::view::Occupant;
 
+/// Steps of a plan that run side by side at the most: each takes a shim and a handful of descriptors, of which a process
+/// usually may have 1024.
+const MOST_AT_ONCE: usize = 64;
+
 impl Machine {
     /// Takes over what the volume says of every step. Called once, when the leadership begins.
     pub(super) fn adopt_view(&mut self, now: Timestamp, out: &mut Actions) {
@@ -49,6 +53,9 @@ impl Machine {
         }
         if self.steps.iter().all(|state| state.phase == Phase::Done) {
             return self.wind(now, Why::Ready, out);
+        }
+        if self.must_look {
+            return;
         }
         let idle = !self.steps.iter().any(StepState::is_active) && self.retiring == 0;
         if idle && self.uses_lease() && !self.lease.is_held(now) {
@@ -106,6 +113,14 @@ impl Machine {
         out.extend(foreign.into_iter().map(Action::RetireForeign));
     }
 
+    pub(super) fn handle_retire_lost(&mut self, now: Timestamp) {
+        if self.retiring > 0 {
+            self.retiring -= 1;
+            self.must_look = true;
+            self.looks.next = Some(now);
+        }
+    }
+
     fn start_what_can_start(&mut self, now: Timestamp, out: &mut Actions) {
         let plan = self.config.plan();
         let due = |state: &StepState| matches!(state.phase, Phase::Open { not_before } if not_before <= now);
@@ -118,7 +133,8 @@ impl Machine {
             }
             self.wind(now, Why::Failed(first), out);
         } else if self.retiring == 0 {
-            for step in fresh {
+            let active = self.steps.iter().filter(|state| state.is_active()).count();
+            for step in fresh.into_iter().take(MOST_AT_ONCE.saturating_sub(active)) {
                 self.start(step, out);
             }
         }

@@ -122,6 +122,8 @@ pub struct Machine {
     marked: bool,
     /// Clearings that have not been answered.
     retiring: usize,
+    /// Nothing is started before the next look: somebody has been heard of whom the last one called silent.
+    must_look: bool,
     hasty: bool,
     note_at: Timestamp,
     full_note_at: Timestamp,
@@ -149,6 +151,7 @@ impl Machine {
             retry_at: None,
             marked: false,
             retiring: 0,
+            must_look: false,
             hasty: false,
             note_at: Timestamp::ZERO,
             full_note_at: Timestamp::ZERO,
@@ -220,6 +223,7 @@ impl Machine {
             Event::CommitLost(step) => self.handle_commit_lost(now, step, out),
             Event::Retracted(step) => self.handle_retracted(now, step),
             Event::Retired => self.retiring = self.retiring.saturating_sub(1),
+            Event::RetireLost => self.handle_retire_lost(now),
             Event::ReadyWritten => self.handle_marked(Doing::Ready),
             Event::FailedWritten => self.handle_marked(Doing::Failed),
             Event::VolumeFailed(doing, fault) => self.handle_volume_failed(now, doing, fault, out),
@@ -293,6 +297,7 @@ impl Machine {
     fn handle_looked(&mut self, now: Timestamp, mut view: View, out: &mut Actions) {
         self.looks.in_flight = false;
         self.looks.last = now;
+        self.must_look = self.looks.next.is_some() && self.must_look;
         self.watches.observe(now, &view);
         if self.watches.has_changed() {
             self.lease.handle_sign_of_life(now);

@@ -222,6 +222,7 @@ impl Machine {
     pub(super) fn handle_commit_lost(&mut self, now: Timestamp, step: StepId, out: &mut Actions) {
         if self.expects(step, &Phase::Committing) {
             self.steps[step.0].abandon();
+            out.say(Notice::ClaimLost(step));
             self.wind(now, Why::Superseded, out);
         }
     }
