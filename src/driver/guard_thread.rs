@@ -7,6 +7,7 @@ use std::thread;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::message::Message;
+use crate::process;
 use crate::volume::Volume;
 
 /// At most one thread, whoever asked last.
@@ -25,6 +26,7 @@ impl GuardWait {
         }
         let (volume, answers) = (volume.clone(), answers.clone());
         let wait = move || {
+            process::block_all_signals();
             let granted = volume.open_guard().and_then(|mut guard| guard.wait().map(|()| guard));
             // Nobody listens any more: dropping the message closes the guard.
             let _ = answers.send(Message::Guard(granted));

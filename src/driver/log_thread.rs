@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tracing::{debug, warn};
 
+use crate::process;
 use crate::protocol::StepId;
 use crate::volume::{StepLog, Volume};
 
@@ -30,7 +31,10 @@ pub(super) struct LogThread(SyncSender<Entry>);
 impl LogThread {
     pub(super) fn start(volume: Volume) -> std::io::Result<LogThread> {
         let (entries, inbox) = sync_channel(WAITING);
-        thread::Builder::new().name("logs".to_owned()).spawn(move || write(&volume, &inbox))?;
+        thread::Builder::new().name("logs".to_owned()).spawn(move || {
+            process::block_all_signals();
+            write(&volume, &inbox);
+        })?;
         Ok(LogThread(entries))
     }
 

@@ -18,6 +18,7 @@ use super::message::Message;
 use super::report::RunReport;
 use super::runs::LAST_LINES;
 use crate::exit::chain;
+use crate::process;
 use crate::protocol::{
     Action, Closing, ClosingEnd, Doing, Epoch, Event, Fault, Occupant, StepEnd, StepId, StepView, View,
 };
@@ -66,7 +67,10 @@ pub(super) fn start(office: Office, answers: UnboundedSender<Message>) -> std::i
         problems: Vec::new(),
         complaints: HashMap::new(),
     };
-    thread::Builder::new().name("volume".to_owned()).spawn(move || clerk.work(&inbox))?;
+    thread::Builder::new().name("volume".to_owned()).spawn(move || {
+        process::block_all_signals();
+        clerk.work(&inbox);
+    })?;
     Ok(jobs)
 }
 

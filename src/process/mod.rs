@@ -31,7 +31,7 @@ pub use exec::HandOffError;
 pub use handoff::hand_off;
 pub use output::Line;
 pub use reap::{OwnChild, become_subreaper, reap_continuously, reap_orphans, resign_subreaper};
-pub use signals::{StopSignals, hold_stop_signals};
+pub use signals::{StopSignals, block_all_signals, hold_stop_signals};
 pub use spawn::StepProcess;
 pub use spec::{RunEnd, RunEvent, RunHow, StepSpec};
 pub use supervise::supervise;

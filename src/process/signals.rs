@@ -27,6 +27,12 @@ pub fn hold_stop_signals() {
     SignalSet::of(&STOP_SIGNALS).block();
 }
 
+/// Blocks every signal in the calling thread. For the first line of a thread of ours: a signal is for the main thread
+/// to take, and one that comes to a thread that outlives the runtime would be lost there.
+pub fn block_all_signals() {
+    SignalSet::all_but(&[]).block();
+}
+
 impl StopSignals {
     /// Blocks the signals and begins to listen.
     ///

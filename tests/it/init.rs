@@ -86,3 +86,27 @@ fn a_supervised_command_gets_the_signals_and_gives_its_exit_code() {
     signal(init, Signal::TERM);
     assert_eq!(parent.wait(), 7, "{}", parent.log());
 }
+
+#[test]
+fn no_thread_but_the_first_takes_a_signal() {
+    let stack = Stack::new().step(Step::gated("migrate"));
+    let journal = stack.journal();
+    let mut leader = stack.start_leader();
+    journal.wait("start", "migrate", 1);
+    let mut follower = stack.start_follower();
+    for replica in [&leader, &follower] {
+        let tasks = fs::read_dir(format!("/proc/{}/task", replica.pid())).unwrap();
+        let others = tasks.flatten().filter(|task| task.file_name().to_str() != Some(&replica.pid().to_string()));
+        let masks: Vec<String> = others.map(|task| fs::read_to_string(task.path().join("status")).unwrap()).collect();
+        assert!(masks.len() >= 2, "{masks:?}");
+        for status in masks {
+            let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+            let blocked = u64::from_str_radix(blocked.trim(), 16).unwrap();
+            for signal in [Signal::HUP, Signal::USR1, Signal::TERM, Signal::CHILD, Signal::WINCH] {
+                assert!(blocked & 1 << (signal.as_raw() - 1) != 0, "{signal:?} in {status}");
+            }
+        }
+    }
+    stack.open_gate("migrate");
+    assert_eq!((leader.wait(), follower.wait()), (0, 0));
+}
