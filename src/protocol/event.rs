@@ -78,7 +78,8 @@ pub enum Event {
     Started,
     /// A deadline may have passed. May come at any time.
     Tick,
-    /// Somebody asked this replica to stop (a signal). A second one asks for haste.
+    /// Somebody asked this replica to stop (a signal). A second one kills the steps, a third one waits for
+    /// the volume no longer.
     StopRequested,
 
     /// Answers `Look`.

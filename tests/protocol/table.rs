@@ -256,3 +256,20 @@ fn a_wide_plan_runs_64_steps_at_once() {
     }
     assert_eq!(claims(machine.handle(NOW, Event::Committed(S))), 1);
 }
+
+#[test]
+fn a_third_request_to_stop_waits_for_the_volume_no_longer_but_for_the_steps() {
+    let state = |name: &str| states().into_iter().find(|(other, _)| *other == name).unwrap().1;
+    for (name, running) in [("sweeping", false), ("claiming the step", false), ("running", true)] {
+        let mut machine = state(name);
+        for _ in 0..3 {
+            assert!(matches!(machine.role(), Role::Claiming(_) | Role::Leading | Role::Winding(_)), "{name}");
+            let _ = machine.handle(NOW, Event::StopRequested);
+        }
+        assert_eq!(machine.role() == &Role::Ended(Outcome::Stopped), !running, "{name}");
+        if running {
+            let _ = machine.handle(NOW, Event::Ended(S, StepEnd::Stopped));
+            assert_eq!(machine.role(), &Role::Ended(Outcome::Stopped));
+        }
+    }
+}

@@ -124,7 +124,8 @@ pub struct Machine {
     retiring: usize,
     /// Nothing is started before the next look: somebody has been heard of whom the last one called silent.
     must_look: bool,
-    hasty: bool,
+    /// How often this replica was asked to stop.
+    stops: u8,
     note_at: Timestamp,
     full_note_at: Timestamp,
     deadline: Option<Timestamp>,
@@ -152,7 +153,7 @@ impl Machine {
             marked: false,
             retiring: 0,
             must_look: false,
-            hasty: false,
+            stops: 0,
             note_at: Timestamp::ZERO,
             full_note_at: Timestamp::ZERO,
             deadline: None,
@@ -325,9 +326,9 @@ impl Machine {
         match self.role {
             Role::Following | Role::Holding => self.finish(now, Outcome::Stopped, out),
             Role::Claiming(_) | Role::Leading | Role::Winding(_) => {
-                let again = self.role == Role::Winding(Why::Stop);
+                self.stops = self.stops.saturating_add(1);
                 self.wind(now, Why::Stop, out);
-                if again && !std::mem::replace(&mut self.hasty, true) {
+                if self.stops == 2 {
                     self.kill_steps(out);
                 }
             }

@@ -64,6 +64,10 @@ impl Why {
     }
 }
 
+/// So many requests to stop end a replica without waiting for the volume: the first stops the steps, the second kills
+/// them.
+const NO_MORE_PATIENCE: u8 = 3;
+
 impl Machine {
     /// Begins to wind, or changes the reason for a stronger one.
     pub(super) fn wind(&mut self, now: Timestamp, why: Why, out: &mut Actions) {
@@ -96,6 +100,11 @@ impl Machine {
             self.wind(now, Why::LeaseLost, out);
         }
         let Role::Winding(why) = self.role else { return };
+        let running = self.config.plan().ids().any(|step| self.is_running(step));
+        if self.stops >= NO_MORE_PATIENCE && !running {
+            // The volume hangs, and somebody has had enough of it; a successor finds the claims and waits for silence.
+            return self.finish(now, Outcome::Stopped, out);
+        }
         let active = self.steps.iter().any(StepState::is_active) || self.retiring > 0;
         if active || self.is_marking(now, why, out) {
             return;
