@@ -257,10 +257,7 @@ impl Volume {
         }
         for &step in steps {
             self.remove_claims(&self.step(step).name, self.revision())?;
-            // A record of another revision tells that one's successors what they need to know.
-            if self.read_record(step)?.is_none_or(|record| record.rev == self.revision().as_str()) {
-                self.clear_record(&self.step(step).name)?;
-            }
+            self.forget_record(step)?;
         }
         Ok(removed)
     }

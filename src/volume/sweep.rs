@@ -52,7 +52,7 @@ impl Volume {
     fn sweep_records(&self, scan: &Scan) -> Result<(), VolumeError> {
         for (_, step) in self.plan().iter() {
             match self.find_record(&step.name)? {
-                Found::Record(record) if self.is_closed(scan, &step.name, &record.rev) => {
+                Found::Record(kept) if self.is_closed(scan, &step.name, kept.rev()) => {
                     self.clear_record(&step.name)?;
                 }
                 Found::Unreadable if self.is_closed(scan, &step.name, self.revision().as_str()) => {
