@@ -118,6 +118,7 @@ fn a_long_failed_marker_of_an_earlier_version_is_read() {
     scratch.write(".failed_v1", &text.to_string());
     let read = scratch.volume().read_failed().unwrap().unwrap();
     assert_eq!((read.step.as_str(), read.lines.len()), ("migrate", 40));
+    assert_eq!(scratch.volume().allot_epoch(Epoch(0)).unwrap(), Epoch(10));
 }
 
 #[test]
