@@ -8,6 +8,15 @@ use super::{HeldClaim, How, Marker, SCHEMA, Volume, VolumeError, files};
 use crate::exit::chain;
 use crate::protocol::{Epoch, Foreign, Occupant, Revision, StepId, StepName, claim_name};
 
+/// No more of a failed marker is read, in bytes: earlier versions wrote the step's last lines whole.
+pub(super) const FAILED_LIMIT: u64 = 1024 * 1024;
+
+/// A line in a failed marker is cut to so many characters.
+const LINE_LIMIT: usize = 1000;
+
+/// All lines in a failed marker take so many bytes at most, as they are written; the last are kept.
+const LINES_LIMIT: usize = 48 * 1024;
+
 /// What a done marker tells.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DoneFacts {
@@ -51,6 +60,29 @@ impl Failure {
         text.extend(commands.iter().map(|command| format!("    {command}")));
         text.join("\n")
     }
+
+    /// The same, so short that its marker can always be read again.
+    fn bounded(&self) -> Failure {
+        let mut room = LINES_LIMIT;
+        let last = self.lines.iter().rev().map(|line| cut(line)).take_while(|line| {
+            // As JSON: one control character takes six bytes.
+            let length = marker::line(line).len();
+            let fits = length <= room;
+            room = room.saturating_sub(length);
+            fits
+        });
+        let mut lines: Vec<String> = last.collect();
+        lines.reverse();
+        Failure { step: cut(&self.step), end: cut(&self.end), lines, ..self.clone() }
+    }
+}
+
+/// At most [`LINE_LIMIT`] characters of a line.
+fn cut(line: &str) -> String {
+    if line.chars().nth(LINE_LIMIT).is_none() {
+        return line.to_owned();
+    }
+    line.chars().take(LINE_LIMIT - 1).chain(['…']).collect()
 }
 
 /// The failed marker as it is written.
@@ -104,19 +136,18 @@ impl Volume {
         Ok(Marker::parse(&content).is_ok_and(|marker| marker.is_of(held.epoch)))
     }
 
-    /// Announces that every step is done; on return that survives a power loss. `false`: a done marker is missing, and
-    /// nothing is written.
+    /// Announces that every step is done; on return that survives a power loss.
     ///
     /// # Errors
     ///
-    /// A [`VolumeError`].
-    pub fn write_ready(&self, epoch: Epoch, plan_digest: &str) -> Result<bool, VolumeError> {
+    /// A [`VolumeError`]; [`VolumeError::Vanished`] if a done marker is missing. Nothing is announced then.
+    pub fn write_ready(&self, epoch: Epoch, plan_digest: &str) -> Result<(), VolumeError> {
         for step in self.plan().ids() {
             let path = self.done_path(step);
             match files::open_to_read(&path)? {
                 // Whoever wrote it may have been cut off before the sync.
                 Some(file) => file.sync_all().map_err(VolumeError::io("sync", &path))?,
-                None => return Ok(false),
+                None => return Err(VolumeError::Vanished { path }),
             }
         }
         let now = UnixMillis::wall_clock();
@@ -125,8 +156,7 @@ impl Volume {
             plan: Some(plan_digest.to_owned()),
             ..self.blank_marker(epoch)
         };
-        self.publish(&self.root().join(self.revision().ready_marker()), files::PUBLIC, &marker.line())?;
-        Ok(true)
+        self.publish(&self.root().join(self.revision().ready_marker()), files::PUBLIC, &marker.line()).map(drop)
     }
 
     /// Whether `.ready_<rev>` is there. Works on a read-only mount.
@@ -139,7 +169,7 @@ impl Volume {
         Ok(files::open_to_read(&path)?.is_some())
     }
 
-    /// Writes `.failed_<rev>`.
+    /// Writes `.failed_<rev>`. Lines beyond 1000 characters are cut, and of very many only the last are kept.
     ///
     /// # Errors
     ///
@@ -151,7 +181,7 @@ impl Volume {
             epoch: epoch.0,
             replica: self.replica(),
             failed_at: UnixMillis::wall_clock().to_string(),
-            failure,
+            failure: &failure.bounded(),
         };
         let path = self.root().join(self.revision().failed_marker());
         self.publish(&path, files::PUBLIC, &marker::line(&content)).map(drop)
@@ -164,7 +194,7 @@ impl Volume {
     /// A [`VolumeError`].
     pub fn read_failed(&self) -> Result<Option<Failure>, VolumeError> {
         let path = self.root().join(self.revision().failed_marker());
-        let content = files::read_small(&path, MARKER_LIMIT)?;
+        let content = files::read_small(&path, FAILED_LIMIT)?;
         Ok(content.map(|(content, _)| serde_json::from_slice(&content).unwrap_or_default()))
     }
 
@@ -182,10 +212,26 @@ impl Volume {
     /// Why the revision has failed, with everything a person needs at three in the morning.
     pub fn describe_failure(&self) -> String {
         match self.read_failed() {
+            Ok(Some(failure)) if failure.step.is_empty() => self.describe_unreadable(),
             Ok(Some(failure)) => failure.describe(self.revision().as_str()),
             Ok(None) => "a step has failed for good".to_owned(),
             Err(error) => format!("a step has failed for good; its marker cannot be read: {}", chain(&error)),
         }
+    }
+
+    fn describe_unreadable(&self) -> String {
+        let (rev, marker) = (self.revision(), self.root().join(self.revision().failed_marker()));
+        let lines = [
+            format!(
+                "a step of revision {rev} has failed for good; {} cannot be read and does not say which",
+                marker.display()
+            ),
+            format!("the steps' logs: {}", self.private("log").display()),
+            "to go on:".to_owned(),
+            "    bellwether retry    # after the repair: counts attempts from zero".to_owned(),
+            "    bellwether skip --step STEP    # if you have done that step by hand".to_owned(),
+        ];
+        lines.join("\n")
     }
 
     /// Removes a stale occupant of a step of ours without taking over. `false`: it has changed since it was looked at,
@@ -257,10 +303,7 @@ impl Volume {
         }
         for &step in steps {
             self.remove_claims(&self.step(step).name, self.revision())?;
-            // A record of another revision tells that one's successors what they need to know.
-            if self.read_record(step)?.is_none_or(|record| record.rev == self.revision().as_str()) {
-                self.clear_record(&self.step(step).name)?;
-            }
+            self.forget_record(step)?;
         }
         Ok(removed)
     }

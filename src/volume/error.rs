@@ -82,6 +82,15 @@ pub enum VolumeError {
         /// What stands there.
         found: &'static str,
     },
+    /// A done marker is missing though its step was done.
+    #[error(
+        "the done marker {} has been removed while this replica was leading; start again and the step runs again",
+        path.display()
+    )]
+    Vanished {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// A file of ours holds something else than we wrote.
     #[error("{} {problem}", path.display())]
     Malformed {
@@ -113,6 +122,7 @@ impl VolumeError {
             | VolumeError::NotADirectory { .. }
             | VolumeError::NoLinks { .. }
             | VolumeError::NotAFile { .. }
+            | VolumeError::Vanished { .. }
             | VolumeError::Malformed { .. } => Fault::Broken,
         }
     }
@@ -126,6 +136,7 @@ impl VolumeError {
             | VolumeError::Unusable { path, .. }
             | VolumeError::NoLinks { path, .. }
             | VolumeError::NotAFile { path, .. }
+            | VolumeError::Vanished { path }
             | VolumeError::Malformed { path, .. }
             | VolumeError::Io { path, .. } => path,
         }

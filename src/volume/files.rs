@@ -1,7 +1,7 @@
 //! Reading without following links, and writing so that nobody ever sees half a file.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -82,6 +82,22 @@ pub(super) fn open_to_read(path: &Path) -> Result<Option<File>, VolumeError> {
 /// Opens an existing regular file for reading and writing; `None` if there is nothing.
 pub(super) fn open_to_write(path: &Path) -> Result<Option<File>, VolumeError> {
     open(path, OpenOptions::new().read(true).write(true))
+}
+
+/// Opens an existing regular file for reading, and for writing at its end; `None` if there is nothing.
+pub(super) fn open_to_append(path: &Path) -> Result<Option<File>, VolumeError> {
+    open(path, OpenOptions::new().read(true).append(true))
+}
+
+/// At most the last `limit` bytes of a regular file, and whether there are more before; `None` if there is nothing.
+pub(super) fn read_end(path: &Path, limit: u64) -> Result<Option<(Vec<u8>, bool)>, VolumeError> {
+    let Some(mut file) = open_to_read(path)? else { return Ok(None) };
+    let length = file.metadata().map_err(VolumeError::io("look at", path))?.len();
+    let skipped = length.saturating_sub(limit);
+    file.seek(SeekFrom::Start(skipped)).map_err(VolumeError::io("read", path))?;
+    let mut content = Vec::new();
+    file.take(limit).read_to_end(&mut content).map_err(VolumeError::io("read", path))?;
+    Ok(Some((content, skipped > 0)))
 }
 
 /// The first `limit` bytes of a regular file and what `fstat` says of it; `None` if there is nothing.
@@ -249,13 +265,28 @@ impl Volume {
 
     /// Opens a file for reading and writing, creating it if it is missing.
     pub(super) fn open_or_create(&self, path: &Path, mode: u32) -> Result<File, VolumeError> {
+        self.open_with(open_to_write, path, mode)
+    }
+
+    /// Opens a file for reading, and for writing at its end, creating it if it is missing.
+    pub(super) fn append_or_create(&self, path: &Path, mode: u32) -> Result<File, VolumeError> {
+        self.open_with(open_to_append, path, mode)
+    }
+
+    fn open_with(
+        &self,
+        open: impl Fn(&Path) -> Result<Option<File>, VolumeError>,
+        path: &Path,
+        mode: u32,
+    ) -> Result<File, VolumeError> {
         loop {
-            if let Some(file) = open_to_write(path)? {
+            if let Some(file) = open(path)? {
                 return Ok(file);
             }
             match self.create(path, mode) {
                 Err(VolumeError::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {}
-                other => return other,
+                // What has just been created is opened as it was asked for.
+                created => drop(created?),
             }
         }
     }

@@ -94,7 +94,7 @@ impl Volume {
         let path = self.private("history.jsonl");
         let failed = |error: io::Error| VolumeError::io("write", &path)(error);
         let mut line = marker::line(&Line { schema: SCHEMA, event });
-        let file = self.open_or_create(&path, files::PUBLIC)?;
+        let mut file = self.append_or_create(&path, files::PUBLIC)?;
         let length = file.metadata().map_err(failed)?.len();
         let mut last = *b"\n";
         if length > 0 {
@@ -104,8 +104,7 @@ impl Volume {
             // A line that a crash cut off must not spoil the next.
             line.insert(0, b'\n');
         }
-        let mut end = std::fs::OpenOptions::new().append(true).open(&path).map_err(failed)?;
-        end.write_all(&line).map_err(failed)?;
+        file.write_all(&line).map_err(failed)?;
         self.bound_history()
     }
 
@@ -135,7 +134,7 @@ impl Volume {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{MIGRATE, Scratch};
+    use super::super::testing::{MIGRATE, Scratch, make_fifo};
     use super::*;
 
     #[test]
@@ -153,6 +152,34 @@ mod tests {
         assert_eq!(history[1].step.as_deref(), Some("migrate"));
         assert_eq!((history[1].epoch, history[1].host.as_str()), (3, "host1"));
         assert!(scratch.read(".bellwether/history.jsonl").contains(r#""event":"taken_over""#));
+    }
+
+    #[test]
+    fn a_link_or_fifo_in_its_place_is_not_written_to() {
+        let scratch = Scratch::new();
+        let path = scratch.path(".bellwether/history.jsonl");
+        scratch.write("elsewhere", "kept\n");
+        std::os::unix::fs::symlink(scratch.path("elsewhere"), &path).unwrap();
+        let refused = |path| matches!(files::open_to_append(path), Err(VolumeError::NotAFile { .. }));
+        assert!(refused(&path));
+        scratch.volume().note(HistoryKind::Ready, Epoch(1), None, None);
+        assert_eq!(scratch.read("elsewhere"), "kept\n");
+        std::fs::remove_file(&path).unwrap();
+        make_fifo(&path);
+        assert!(refused(&path));
+        scratch.volume().note(HistoryKind::Ready, Epoch(1), None, None);
+    }
+
+    #[test]
+    fn two_writers_do_not_overwrite_each_other() {
+        let scratch = Scratch::new();
+        let path = scratch.path(".bellwether/history.jsonl");
+        let open = || scratch.volume().append_or_create(&path, files::PUBLIC).unwrap();
+        let (one, other) = (open(), open());
+        for (mut writer, line) in [(&one, "a\n"), (&other, "b\n"), (&one, "c\n")] {
+            writer.write_all(line.as_bytes()).unwrap();
+        }
+        assert_eq!(scratch.read(".bellwether/history.jsonl"), "a\nb\nc\n");
     }
 
     #[test]

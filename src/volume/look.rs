@@ -94,10 +94,10 @@ impl Volume {
                 Ok(RecordView { last_end: LastEnd::Open, ..RecordView::BLANK })
             }
             // Left over: its leader died between commit and clearing.
-            Found::Record(record) if self.is_closed(scan, name, &record.rev) => Ok(RecordView::BLANK),
-            Found::Record(record) => {
-                let now = record.not_before.and_then(|_| **clock);
-                Ok(record.view(self.revision(), now.map(VolumeNow::millis)))
+            Found::Record(kept) if self.is_closed(scan, name, kept.rev()) => Ok(RecordView::BLANK),
+            Found::Record(kept) => {
+                let now = kept.not_before(self.revision()).and_then(|_| **clock);
+                Ok(kept.view(self.revision(), now.map(VolumeNow::millis)))
             }
         }
     }

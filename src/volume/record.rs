@@ -13,6 +13,9 @@ use crate::protocol::{LastEnd, RecordView, Revision, StepId, StepName};
 /// However clocks have jumped, nobody waits longer than this for the next attempt.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
+/// The counts of so many other revisions are kept beside those of the last.
+const KEPT: usize = 6;
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -58,42 +61,115 @@ pub struct Record {
     pub duration_ms: Option<u64>,
 }
 
+/// What was counted for a revision that is not the record's own.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Counts {
+    rev: String,
+    attempts: u32,
+    #[serde(default)]
+    not_before: Option<UnixMillis>,
+    #[serde(default)]
+    deferred_ms: u64,
+}
+
+/// A record as it stands on the volume.
+///
+/// With the counts of other revisions: where a roll-out and its rollback take turns, each must reach its limit.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Kept {
+    #[serde(flatten)]
+    record: Record,
+    /// Other revisions, the latest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<Counts>,
+}
+
 #[derive(Serialize)]
 struct Line<'a> {
     schema: u32,
     #[serde(flatten)]
-    record: &'a Record,
+    kept: &'a Kept,
 }
 
 /// A record as it was found.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Found {
     Nothing,
-    Record(Record),
+    Record(Kept),
     /// It is there and cannot be read. Attempts then begin at 0, but the last run counts as open: the next attempt
     /// writes a good record, so a crash loop stays bounded, and a run is never taken for one that ended well.
     Unreadable,
 }
 
-impl Record {
+impl Counts {
+    fn of(record: &Record) -> Counts {
+        let Record { rev, attempts, not_before, deferred_ms, .. } = record;
+        Counts { rev: rev.clone(), attempts: *attempts, not_before: *not_before, deferred_ms: *deferred_ms }
+    }
+
+    fn is_blank(&self) -> bool {
+        self.attempts == 0 && self.deferred_ms == 0 && self.not_before.is_none()
+    }
+}
+
+impl Kept {
+    /// The revision that wrote it.
+    pub(super) fn rev(&self) -> &str {
+        &self.record.rev
+    }
+
+    /// When the next attempt of `rev` may begin, on the volume's clock.
+    pub(super) fn not_before(&self, rev: &Revision) -> Option<UnixMillis> {
+        self.counts(rev.as_str())?.not_before
+    }
+
+    fn counts(&self, rev: &str) -> Option<Counts> {
+        if self.record.rev == rev {
+            return Some(Counts::of(&self.record));
+        }
+        self.earlier.iter().find(|counts| counts.rev == rev).cloned()
+    }
+
+    /// The record that follows this one: what this one counted for other revisions is kept.
+    fn followed_by(self, record: Record) -> Kept {
+        let own = Counts::of(&self.record);
+        let mut earlier: Vec<Counts> = std::iter::once(own).chain(self.earlier).collect();
+        earlier.retain(|counts| counts.rev != record.rev && !counts.is_blank());
+        earlier.truncate(KEPT);
+        Kept { record, earlier }
+    }
+
+    /// The record as it concerns `rev`: with its counts if they are known, else as its writer left it.
+    fn seen_by(self, rev: &str) -> Record {
+        if self.record.rev == rev {
+            return self.record;
+        }
+        match self.counts(rev) {
+            None => self.record,
+            Some(Counts { rev, attempts, not_before, deferred_ms }) => {
+                // When that revision's own last run was is not known any more.
+                let run = Record { started_at: None, duration_ms: None, ..self.record };
+                Record { rev, attempts, not_before, deferred_ms, ..run }
+            }
+        }
+    }
+
     /// What the protocol needs to know, for `rev`, at `now` on the volume's clock. Where there is no such clock we
     /// cannot write either, and the wait does not matter.
     pub(super) fn view(&self, rev: &Revision, now: Option<UnixMillis>) -> RecordView {
-        let last_end = match self.last_end {
+        let last_end = match self.record.last_end {
             None => LastEnd::None,
             Some(End::Open) => LastEnd::Open,
             Some(End::Stopped) => LastEnd::Stopped,
             Some(End::NotYet) => LastEnd::NotYet,
             Some(End::Exit(_) | End::Signal(_) | End::Vanished | End::TimedOut) => LastEnd::Bad,
         };
-        if self.rev != rev.as_str() {
-            return RecordView { last_end, ..RecordView::BLANK };
-        }
-        let wait = now.zip(self.not_before).map_or(Duration::ZERO, |(now, then)| now.until(then));
+        let Some(counts) = self.counts(rev.as_str()) else { return RecordView { last_end, ..RecordView::BLANK } };
+        let wait = now.zip(counts.not_before).map_or(Duration::ZERO, |(now, then)| now.until(then));
         RecordView {
-            attempts: self.attempts,
+            attempts: counts.attempts,
             wait: wait.min(LONGEST_WAIT),
-            deferred: Duration::from_millis(self.deferred_ms),
+            deferred: Duration::from_millis(counts.deferred_ms),
             last_end,
         }
     }
@@ -108,26 +184,53 @@ impl Volume {
         self.private("steps").join(format!("{name}.data"))
     }
 
-    /// Writes a step's record; on return it survives a power loss.
+    /// Writes a step's record; on return it survives a power loss. What an earlier record counted for other revisions
+    /// stays known.
     ///
     /// # Errors
     ///
     /// A [`VolumeError`]; the earlier record is then still whole.
     pub fn write_record(&self, step: StepId, record: &Record) -> Result<(), VolumeError> {
-        let line = marker::line(&Line { schema: SCHEMA, record });
-        self.publish(&self.record_path(&self.step(step).name), files::PRIVATE, &line).map(drop)
+        let name = &self.step(step).name;
+        let record = record.clone();
+        let kept = match self.find_record(name)? {
+            Found::Record(before) => before.followed_by(record),
+            Found::Nothing | Found::Unreadable => Kept { record, earlier: Vec::new() },
+        };
+        self.publish_record(name, &kept)
     }
 
-    /// A step's record, of whatever revision. `None`: there is none, or it cannot be read (a look says which).
+    fn publish_record(&self, name: &StepName, kept: &Kept) -> Result<(), VolumeError> {
+        let line = marker::line(&Line { schema: SCHEMA, kept });
+        self.publish(&self.record_path(name), files::PRIVATE, &line).map(drop)
+    }
+
+    /// A step's record: with the counts of our revision if any are known, else that of whatever revision wrote last.
+    /// `None`: there is none, or it cannot be read (a look says which).
     ///
     /// # Errors
     ///
     /// A [`VolumeError`].
     pub fn read_record(&self, step: StepId) -> Result<Option<Record>, VolumeError> {
         Ok(match self.find_record(&self.step(step).name)? {
-            Found::Record(record) => Some(record),
+            Found::Record(kept) => Some(kept.seen_by(self.revision().as_str())),
             Found::Nothing | Found::Unreadable => None,
         })
+    }
+
+    /// Forgets what a step's record says of our revision. One that another revision wrote tells that one's successors
+    /// what they need to know, and stays, with the step's data.
+    pub(super) fn forget_record(&self, step: StepId) -> Result<(), VolumeError> {
+        let name = &self.step(step).name;
+        let own = self.revision().as_str();
+        match self.find_record(name)? {
+            Found::Record(mut kept) if kept.rev() != own => {
+                let before = kept.earlier.len();
+                kept.earlier.retain(|counts| counts.rev != own);
+                if kept.earlier.len() < before { self.publish_record(name, &kept) } else { Ok(()) }
+            }
+            _ => self.clear_record(name),
+        }
     }
 
     pub(super) fn find_record(&self, name: &StepName) -> Result<Found, VolumeError> {
@@ -190,6 +293,10 @@ mod tests {
         }
     }
 
+    fn kept(end: End) -> Kept {
+        Kept { record: record(end), earlier: Vec::new() }
+    }
+
     #[test]
     fn a_record_reads_as_it_was_written_and_is_private() {
         let scratch = Scratch::new();
@@ -207,20 +314,20 @@ mod tests {
     #[test]
     fn a_view_is_translated_to_the_revision_that_looks() {
         let now = Some(UnixMillis(9_000));
-        let own = record(End::Exit(1)).view(&rev("v1"), now);
+        let own = kept(End::Exit(1)).view(&rev("v1"), now);
         assert_eq!((own.attempts, own.wait, own.last_end), (2, Duration::from_secs(1), LastEnd::Bad));
         assert_eq!(own.deferred, Duration::from_millis(1_500));
-        let other = record(End::Open).view(&rev("v2"), now);
+        let other = kept(End::Open).view(&rev("v2"), now);
         assert_eq!(other, RecordView { last_end: LastEnd::Open, ..RecordView::BLANK });
     }
 
     #[test]
     fn waits_are_bounded_however_clocks_jump() {
-        let wait = |now| record(End::NotYet).view(&rev("v1"), now).wait;
+        let wait = |now| kept(End::NotYet).view(&rev("v1"), now).wait;
         assert_eq!(wait(Some(UnixMillis(11_000))), Duration::ZERO);
         assert_eq!(wait(None), Duration::ZERO);
-        let mut jumped = record(End::NotYet);
-        jumped.not_before = Some(UnixMillis(u64::MAX));
+        let mut jumped = kept(End::NotYet);
+        jumped.record.not_before = Some(UnixMillis(u64::MAX));
         assert_eq!(jumped.view(&rev("v1"), Some(UnixMillis(0))).wait, LONGEST_WAIT);
     }
 

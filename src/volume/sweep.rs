@@ -52,7 +52,7 @@ impl Volume {
     fn sweep_records(&self, scan: &Scan) -> Result<(), VolumeError> {
         for (_, step) in self.plan().iter() {
             match self.find_record(&step.name)? {
-                Found::Record(record) if self.is_closed(scan, &step.name, &record.rev) => {
+                Found::Record(kept) if self.is_closed(scan, &step.name, kept.rev()) => {
                     self.clear_record(&step.name)?;
                 }
                 Found::Unreadable if self.is_closed(scan, &step.name, self.revision().as_str()) => {
@@ -169,7 +169,7 @@ mod tests {
                 let done = DoneFacts { finished_at: UnixMillis(1), duration_ms: 1, how: How::Ran };
                 assert!(volume.commit(&mut held, &done).unwrap());
             }
-            assert!(volume.write_ready(Epoch(number), "digest").unwrap());
+            volume.write_ready(Epoch(number), "digest").unwrap();
         }
         for foreign in [".ready_other", ".migrated_2019", ".something_v1", ".migrating_in_progress_v1"] {
             scratch.write(foreign, "");

@@ -98,6 +98,12 @@ pub(super) fn run() -> Run {
     Run { attempt: 1, beat_every: Duration::from_secs(1), started_at: UnixMillis(1_000) }
 }
 
+/// A FIFO: whoever opens it without care hangs.
+pub(super) fn make_fifo(path: &Path) {
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+}
+
 /// A claim that must be won.
 pub(super) fn claimed(volume: &Volume, step: StepId, epoch: u64, from: &[u64]) -> HeldClaim {
     let from: Vec<Epoch> = from.iter().copied().map(Epoch).collect();

@@ -2,7 +2,7 @@
 
 use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, rev};
 use super::super::{DoneFacts, End, Failure, How, Marker, Record, UnixMillis, VolumeError};
-use crate::protocol::{Epoch, Foreign, Occupant};
+use crate::protocol::{Epoch, Fault, Foreign, Occupant};
 
 const DONE: DoneFacts = DoneFacts { finished_at: UnixMillis(2_000), duration_ms: 1_000, how: How::Checked };
 
@@ -49,10 +49,13 @@ fn ready_is_written_only_when_every_step_is_done() {
     let scratch = Scratch::new();
     let volume = scratch.volume();
     finish(&scratch, &[MIGRATE]);
-    assert!(!volume.write_ready(Epoch(3), "digest").unwrap());
+    let error = volume.write_ready(Epoch(3), "digest").unwrap_err();
+    assert_eq!((error.path(), error.fault()), (&*scratch.path(".assets_built_v1"), Fault::Broken));
+    let text = error.to_string();
+    assert!(text.contains("/.assets_built_v1 has been removed") && text.contains("runs again"), "{text}");
     assert!(!volume.is_ready().unwrap());
     finish(&scratch, &[ASSETS]);
-    assert!(volume.write_ready(Epoch(3), "digest").unwrap());
+    volume.write_ready(Epoch(3), "digest").unwrap();
     assert!(volume.is_ready().unwrap());
     let marker = Marker::parse(scratch.read(".ready_v1").as_bytes()).unwrap();
     assert_eq!((marker.plan.as_deref(), marker.step), (Some("digest"), None));
@@ -87,6 +90,48 @@ fn a_failure_reads_as_it_was_written() {
     assert!(!volume.clear_failed().unwrap());
     scratch.write(".failed_v1", "torn {");
     assert_eq!(volume.read_failed().unwrap(), Some(Failure::default()));
+}
+
+#[test]
+fn a_failure_with_long_lines_is_cut_and_reads_again() {
+    let scratch = Scratch::new();
+    let volume = scratch.volume();
+    for (unit, kept) in [("é", 24), ("\u{1}", 8), ("x", 40)] {
+        let lines: Vec<String> = (10..50).map(|number| format!("{number}{}", unit.repeat(8_190))).collect();
+        let failure = Failure { step: "migrate".to_owned(), end: "exit 1".to_owned(), lines, ..Failure::default() };
+        volume.write_failed(Epoch(3), &failure).unwrap();
+        assert!(scratch.path(".failed_v1").metadata().unwrap().len() < 64 * 1024);
+        let read = volume.read_failed().unwrap().unwrap();
+        assert_eq!((read.step.as_str(), read.lines.len()), ("migrate", kept), "{unit:?}");
+        assert_eq!(read.lines.last().unwrap(), &format!("49{}…", unit.repeat(997)));
+    }
+    let whole = Failure { step: "migrate".to_owned(), lines: vec!["x".repeat(1000)], ..Failure::default() };
+    volume.write_failed(Epoch(3), &whole).unwrap();
+    assert_eq!(volume.read_failed().unwrap(), Some(whole));
+}
+
+#[test]
+fn a_long_failed_marker_of_an_earlier_version_is_read() {
+    let scratch = Scratch::new();
+    let lines = vec!["x".repeat(8 * 1024); 40];
+    let text = serde_json::json!({"schema": 1, "epoch": 9, "step": "migrate", "end": "exit 1", "lines": lines});
+    scratch.write(".failed_v1", &text.to_string());
+    let read = scratch.volume().read_failed().unwrap().unwrap();
+    assert_eq!((read.step.as_str(), read.lines.len()), ("migrate", 40));
+    assert_eq!(scratch.volume().allot_epoch(Epoch(0)).unwrap(), Epoch(10));
+}
+
+#[test]
+fn a_failed_marker_that_cannot_be_read_still_says_how_to_go_on() {
+    let scratch = Scratch::new();
+    for content in ["torn {", "", "{}"] {
+        scratch.write(".failed_v1", content);
+        let text = scratch.volume().describe_failure();
+        for part in ["revision v1", "/.failed_v1 ", "/.bellwether/log", "bellwether retry", "bellwether skip --step"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("attempt 0"), "{text}");
+    }
 }
 
 #[test]
@@ -168,7 +213,7 @@ fn a_reset_removes_one_revisions_traces() {
     let scratch = Scratch::new();
     let volume = scratch.volume();
     finish(&scratch, &[MIGRATE, ASSETS]);
-    assert!(volume.write_ready(Epoch(3), "digest").unwrap());
+    volume.write_ready(Epoch(3), "digest").unwrap();
     volume.write_record(MIGRATE, &record()).unwrap();
     scratch.write(".bellwether/claims/migrate_v1.9", "");
     scratch.write(".migrated_v0", "");

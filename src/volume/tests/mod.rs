@@ -4,4 +4,5 @@ mod claims;
 mod crashes;
 mod ends;
 mod looks;
+mod records;
 mod refusals;
