@@ -7,12 +7,13 @@ use tokio::runtime::{Builder, Runtime};
 use tracing::{error, info, warn};
 
 use super::brief::{self, Refusal};
+use super::log_writer::{self, LAST_WORDS, LogWriter};
 use super::{complain, refuse, termination, warm};
 use crate::driver::{Driver, End, Setup};
 use crate::exit::{Exit, chain};
 use crate::process::{self, StopSignals};
 use crate::protocol::Outcome;
-use crate::settings::{CommandLine, Settings, Warm};
+use crate::settings::{CommandLine, LogFormat, Settings, Warm};
 use crate::volume::Volume;
 
 /// Leads or follows, and hands off.
@@ -165,18 +166,25 @@ fn refused(rev: &str, newest: &str) -> Refusal {
 
 /// Tells the reason, to people and to Kubernetes.
 fn end(refusal: &Refusal) -> Exit {
-    let code = refusal.exit.code();
-    if tracing::dispatcher::has_been_set() {
-        error!(exit = code, "{}", refusal.reason.trim_end());
-    } else {
-        complain(&refusal.reason);
+    let (code, reason) = (refusal.exit.code(), refusal.reason.trim_end());
+    match log_writer::active().map(LogWriter::format) {
+        Some(LogFormat::Json) => error!(exit = code, "{reason}"),
+        // A field would stand behind the last of several lines, which may be a command to copy.
+        Some(LogFormat::Text) => error!("exit {code}: {reason}"),
+        None => complain(reason),
     }
     termination::write(&refusal.reason);
+    if let Some(log) = log_writer::active() {
+        log.flush(LAST_WORDS);
+    }
     refusal.exit
 }
 
 /// Becomes the command, or its parent.
 fn hand_off(line: &CommandLine) -> Exit {
+    if let Some(log) = log_writer::active() {
+        log.close(LAST_WORDS);
+    }
     let failed = if line.has("supervise") {
         match process::supervise(&line.command) {
             Ok(code) => return Exit::Command(code),

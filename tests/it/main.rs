@@ -7,6 +7,7 @@
 mod boot;
 mod durability;
 mod failure;
+mod hardening_log;
 mod init;
 mod isolate;
 mod journal;
