@@ -54,6 +54,7 @@ fn cold(line: &CommandLine) -> Exit {
         Err(problems) => return refuse(&problems),
     };
     brief::start_logging(&settings);
+    exit_on_panic();
     for notice in notices {
         warn!("{notice}");
     }
@@ -164,6 +165,24 @@ fn refused(rev: &str, newest: &str) -> Refusal {
     Refusal { exit: Exit::Usage, reason }
 }
 
+/// Makes a panic on any thread the end of this process: the loop would wait for ever for a thread that is gone.
+fn exit_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let place = thread.name().unwrap_or("unnamed");
+        let reason = format!("a bug of bellwether, please report it: thread {place} {panic}");
+        termination::write(&reason);
+        // Not as an event: the panic may have come from within one.
+        if let Some(log) = log_writer::active() {
+            log.push(format!("{reason}\n").into_bytes());
+            log.flush(LAST_WORDS);
+        } else {
+            complain(&reason);
+        }
+        std::process::exit(Exit::Software.code());
+    }));
+}
+
 /// Tells the reason, to people and to Kubernetes.
 fn end(refusal: &Refusal) -> Exit {
     let (code, reason) = (refusal.exit.code(), refusal.reason.trim_end());
@@ -194,4 +213,37 @@ fn hand_off(line: &CommandLine) -> Exit {
         process::hand_off(&line.command)
     };
     end(&Refusal { exit: failed.exit(), reason: failed.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Set in the process that is to panic.
+    const PANIC: &str = "BELLWETHER_TEST_PANIC";
+
+    #[test]
+    fn a_panic_on_any_thread_is_told_and_ends_the_process_as_a_bug() {
+        let test = "commands::run::tests::a_panic_on_any_thread_is_told_and_ends_the_process_as_a_bug";
+        if let Some(begun) = std::env::var_os(PANIC) {
+            exit_on_panic();
+            if begun == "after logging" {
+                log_writer::begin(LogFormat::Text);
+            }
+            let thread = std::thread::Builder::new().name("volume".to_owned()).spawn(|| panic!("no such claim"));
+            // What it would come to without the hook.
+            let _ = thread.unwrap().join();
+            return;
+        }
+        for when in ["before logging", "after logging"] {
+            let mut again = Command::new(std::env::current_exe().unwrap());
+            let output = again.args([test, "--exact", "--nocapture"]).env(PANIC, when).output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(70), "{when}: {told}");
+            assert!(told.contains("a bug of bellwether") && told.contains("thread volume panicked at "), "{told}");
+            assert!(told.contains("src/commands/run.rs:") && told.contains("no such claim"), "{told}");
+        }
+    }
 }
