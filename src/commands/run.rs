@@ -108,7 +108,12 @@ fn coordinate(setup: Setup) -> std::io::Result<(Outcome, Option<i32>, Option<Str
     runtime.shutdown_background();
     let (End { outcome, volume_error, needs_error }, signal) = end?;
     let reason = volume_error.map(|error| chain(&error)).or_else(|| needs_error.map(|error| error.to_string()));
-    Ok((outcome, signal, reason))
+    Ok((heed(outcome, signal), signal, reason))
+}
+
+/// A signal that was read when the machine had just ended is not pending any more, and the command would never get it.
+fn heed(outcome: Outcome, signal: Option<i32>) -> Outcome {
+    if outcome == Outcome::HandOff && signal.is_some() { Outcome::Stopped } else { outcome }
 }
 
 /// The exit code and the reason of an outcome that is no hand-off.
@@ -245,5 +250,12 @@ mod tests {
             assert!(told.contains("a bug of bellwether") && told.contains("thread volume panicked at "), "{told}");
             assert!(told.contains("src/commands/run.rs:") && told.contains("no such claim"), "{told}");
         }
+    }
+
+    #[test]
+    fn a_signal_that_was_read_before_the_hand_off_counts() {
+        assert_eq!(heed(Outcome::HandOff, None), Outcome::HandOff);
+        assert_eq!(heed(Outcome::HandOff, Some(libc::SIGTERM)), Outcome::Stopped);
+        assert_eq!(heed(Outcome::StepFailed, Some(libc::SIGTERM)), Outcome::StepFailed);
     }
 }
