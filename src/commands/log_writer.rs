@@ -123,9 +123,7 @@ impl LogWriter {
         drop(self.wait(limit));
     }
 
-    /// The same, and ends the thread if all is written: whoever logs later writes.
-    ///
-    /// For the hand-off, because a supervised command's signals must not come to another thread than the main one.
+    /// The same, and ends the thread if all is written: whoever logs later writes. For the hand-off.
     pub(super) fn close(&self, limit: Duration) {
         let mut queue = self.wait(limit);
         if queue.is_busy() {
@@ -157,8 +155,7 @@ impl LogWriter {
 
     /// The thread.
     fn work(&self, mut sink: impl Write) {
-        // It inherits this; stated here because it must hold wherever the thread is started.
-        process::hold_stop_signals();
+        process::block_all_signals();
         while let Some(event) = self.next() {
             // A reader that has gone away is no error.
             let _ = sink.write_all(&event);

@@ -17,19 +17,20 @@ const MARKER: &str = ".migrate_in_progress_v1";
 const FLOOD: &str = "begin; head -c 300000 /dev/zero | tr '\\0' x | fold -w 300; : >\"$E2E/flooded\"; gate; finish";
 
 /// A replica whose stderr is open and never read.
-fn start_unread(stack: &Stack) -> (Replica, File) {
+fn start_unread(stack: &Stack, flags: &[&str]) -> (Replica, File) {
     let pipe: PathBuf = stack.scratch().join("stderr");
     mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
     let reader = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
     let redirected = ["/bin/sh", "-c", "exec 2>\"$0\"; exec \"$@\"", pipe.to_str().unwrap()];
-    (stack.replica().under(&redirected).start(), reader)
+    let launch = stack.replica().under(&redirected);
+    (flags.iter().fold(launch, |launch, flag| launch.flag(flag)).start(), reader)
 }
 
 #[test]
 fn a_leader_whose_log_is_not_read_beats_and_can_be_stopped() {
     for format in ["text", "json"] {
         let stack = Stack::new().env("BELLWETHER_LOG_FORMAT", format).step(Step::script("migrate", FLOOD));
-        let (mut leader, _reader) = start_unread(&stack);
+        let (mut leader, _reader) = start_unread(&stack, &[]);
         wait_until("the flood", || stack.scratch().join("flooded").exists());
         let flooded = stack.now();
         wait_until("beats", || mtime(&stack.path(MARKER)).unwrap() >= flooded + SECOND);
@@ -43,11 +44,13 @@ fn a_leader_whose_log_is_not_read_beats_and_can_be_stopped() {
 
 #[test]
 fn a_replica_whose_log_is_not_read_serves() {
-    let stack = Stack::new().step(Step::script("migrate", FLOOD));
-    let (mut replica, _reader) = start_unread(&stack);
-    stack.open_gate("migrate");
-    assert_eq!(replica.wait(), 0);
-    assert_eq!(stack.journal().count("serve", "-"), 1);
+    for flags in [&[][..], &["--supervise"]] {
+        let stack = Stack::new().step(Step::script("migrate", FLOOD));
+        let (mut replica, _reader) = start_unread(&stack, flags);
+        stack.open_gate("migrate");
+        assert_eq!(replica.wait(), 0);
+        assert_eq!(stack.journal().count("serve", "-"), 1);
+    }
 }
 
 #[test]
