@@ -1,11 +1,11 @@
 //! From checked settings to a driver: the volume, the trust in its locks, the machine's configuration.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use tracing::warn;
 use uuid::Uuid;
 
+use super::log_writer;
 use crate::driver::Setup;
 use crate::exit::Exit;
 use crate::protocol::{Config, ConfigError, Election, Policy, Trust};
@@ -114,7 +114,7 @@ fn warn_of_forgotten_volume(volume: &Path) {
     );
 }
 
-/// Begins to log to stderr.
+/// Begins to log to stderr, through a thread.
 pub(super) fn start_logging(settings: &Settings) {
     let level = match settings.log {
         LogLevel::Off => tracing::level_filters::LevelFilter::OFF,
@@ -124,14 +124,13 @@ pub(super) fn start_logging(settings: &Settings) {
         LogLevel::Debug => tracing::level_filters::LevelFilter::DEBUG,
         LogLevel::Trace => tracing::level_filters::LevelFilter::TRACE,
     };
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_max_level(level);
-    // Else a line that cannot be written (the collector is gone, the disk is full) is complained about on stderr, which
-    // fails as well, and that is a panic: a leader must not die of it.
+    let writer = log_writer::begin(settings.log_format);
+    let builder = tracing_subscriber::fmt().with_writer(writer).with_target(false).with_max_level(level);
+    // Else a line that cannot be formatted is complained about on stderr by the thread that logs, and it must not wait.
     let builder = builder.log_internal_errors(false);
     // A subscriber that is there already is a test's.
     match settings.log_format {
         LogFormat::Text => drop(tracing::subscriber::set_global_default(builder.with_ansi(false).finish())),
         LogFormat::Json => drop(tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish())),
     }
-    let _ = std::io::stderr().flush();
 }

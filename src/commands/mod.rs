@@ -2,6 +2,7 @@
 
 mod brief;
 mod demo;
+mod log_writer;
 mod plan;
 mod ready;
 mod repair;

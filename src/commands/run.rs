@@ -7,12 +7,13 @@ use tokio::runtime::{Builder, Runtime};
 use tracing::{error, info, warn};
 
 use super::brief::{self, Refusal};
+use super::log_writer::{self, LAST_WORDS, LogWriter};
 use super::{complain, refuse, termination, warm};
-use crate::driver::{Driver, End, Setup};
+use crate::driver::{Driver, End, Setup, downgraded};
 use crate::exit::{Exit, chain};
 use crate::process::{self, StopSignals};
 use crate::protocol::Outcome;
-use crate::settings::{CommandLine, Settings, Warm};
+use crate::settings::{CommandLine, LogFormat, Settings, Warm};
 use crate::volume::Volume;
 
 /// Leads or follows, and hands off.
@@ -25,7 +26,7 @@ pub(super) fn run(line: &CommandLine) -> Exit {
         match warm::look(&settings) {
             warm::Start::Now => return hand_off(line),
             warm::Start::Downgraded(newest) => {
-                complain(&downgrade(&settings.rev.to_string(), &newest));
+                complain(&downgraded(settings.rev.as_str(), &newest));
                 return hand_off(line);
             }
             warm::Start::Refused(newest) => return end(&refused(&settings.rev.to_string(), &newest)),
@@ -40,19 +41,20 @@ fn is_ourselves(command: &[OsString]) -> bool {
     command.first().is_some_and(|program| Path::new(program).file_name().is_some_and(|name| name == "bellwether"))
 }
 
-/// Apart from the warm start, whose stack would otherwise have room for all of this.
-#[cold]
-#[inline(never)]
 fn program(line: &CommandLine) -> std::borrow::Cow<'_, str> {
     line.command.first().map_or_else(Default::default, |program| program.to_string_lossy())
 }
 
+/// Apart from the warm start, whose stack would otherwise have room for all of this.
+#[cold]
+#[inline(never)]
 fn cold(line: &CommandLine) -> Exit {
     let (settings, notices) = match brief::settings(&line.overlay) {
         Ok(checked) => checked,
         Err(problems) => return refuse(&problems),
     };
     brief::start_logging(&settings);
+    exit_on_panic();
     for notice in notices {
         warn!("{notice}");
     }
@@ -77,7 +79,8 @@ fn cold(line: &CommandLine) -> Exit {
 /// Runs a driver to its end: how it ended, the signal that stopped it, and the reason as far as the driver knows it.
 fn coordinate(setup: Setup) -> std::io::Result<(Outcome, Option<i32>, Option<String>)> {
     let may_lead = setup.config.policy.may_lead;
-    let runtime: Runtime = Builder::new_current_thread().enable_all().build()?;
+    let runtime: Runtime =
+        Builder::new_current_thread().enable_all().on_thread_start(process::block_all_signals).build()?;
     let end = runtime.block_on(async {
         // Before any other thread: they inherit the mask.
         let mut signals = StopSignals::listen()?;
@@ -106,7 +109,12 @@ fn coordinate(setup: Setup) -> std::io::Result<(Outcome, Option<i32>, Option<Str
     runtime.shutdown_background();
     let (End { outcome, volume_error, needs_error }, signal) = end?;
     let reason = volume_error.map(|error| chain(&error)).or_else(|| needs_error.map(|error| error.to_string()));
-    Ok((outcome, signal, reason))
+    Ok((heed(outcome, signal), signal, reason))
+}
+
+/// A signal that was read when the machine had just ended is not pending any more, and the command would never get it.
+fn heed(outcome: Outcome, signal: Option<i32>) -> Outcome {
+    if outcome == Outcome::HandOff && signal.is_some() { Outcome::Stopped } else { outcome }
 }
 
 /// The exit code and the reason of an outcome that is no hand-off.
@@ -148,13 +156,6 @@ fn judge(
     Refusal { exit, reason }
 }
 
-fn downgrade(rev: &str, newest: &str) -> String {
-    format!(
-        "revision {rev} is ready, but {newest} has begun since: this code may meet a newer schema \
-         (BELLWETHER_ON_DOWNGRADE=refuse refuses that)"
-    )
-}
-
 fn refused(rev: &str, newest: &str) -> Refusal {
     let reason = format!(
         "revision {rev} is ready, but {newest} has begun since, and BELLWETHER_ON_DOWNGRADE=refuse; \
@@ -163,20 +164,45 @@ fn refused(rev: &str, newest: &str) -> Refusal {
     Refusal { exit: Exit::Usage, reason }
 }
 
+/// Makes a panic on any thread the end of this process: the loop would wait for ever for a thread that is gone.
+fn exit_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let place = thread.name().unwrap_or("unnamed");
+        let reason = format!("a bug of bellwether, please report it: thread {place} {panic}");
+        termination::write(&reason);
+        // Not as an event: the panic may have come from within one.
+        if let Some(log) = log_writer::active() {
+            log.push(format!("{reason}\n").into_bytes());
+            log.flush(LAST_WORDS);
+        } else {
+            complain(&reason);
+        }
+        std::process::exit(Exit::Software.code());
+    }));
+}
+
 /// Tells the reason, to people and to Kubernetes.
 fn end(refusal: &Refusal) -> Exit {
-    let code = refusal.exit.code();
-    if tracing::dispatcher::has_been_set() {
-        error!(exit = code, "{}", refusal.reason.trim_end());
-    } else {
-        complain(&refusal.reason);
+    let (code, reason) = (refusal.exit.code(), refusal.reason.trim_end());
+    match log_writer::active().map(LogWriter::format) {
+        Some(LogFormat::Json) => error!(exit = code, "{reason}"),
+        // A field would stand behind the last of several lines, which may be a command to copy.
+        Some(LogFormat::Text) => error!("exit {code}: {reason}"),
+        None => complain(reason),
     }
     termination::write(&refusal.reason);
+    if let Some(log) = log_writer::active() {
+        log.flush(LAST_WORDS);
+    }
     refusal.exit
 }
 
 /// Becomes the command, or its parent.
 fn hand_off(line: &CommandLine) -> Exit {
+    if let Some(log) = log_writer::active() {
+        log.close(LAST_WORDS);
+    }
     let failed = if line.has("supervise") {
         match process::supervise(&line.command) {
             Ok(code) => return Exit::Command(code),
@@ -186,4 +212,44 @@ fn hand_off(line: &CommandLine) -> Exit {
         process::hand_off(&line.command)
     };
     end(&Refusal { exit: failed.exit(), reason: failed.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Set in the process that is to panic.
+    const PANIC: &str = "BELLWETHER_TEST_PANIC";
+
+    #[test]
+    fn a_panic_on_any_thread_is_told_and_ends_the_process_as_a_bug() {
+        let test = "commands::run::tests::a_panic_on_any_thread_is_told_and_ends_the_process_as_a_bug";
+        if let Some(begun) = std::env::var_os(PANIC) {
+            exit_on_panic();
+            if begun == "after logging" {
+                log_writer::begin(LogFormat::Text);
+            }
+            let thread = std::thread::Builder::new().name("volume".to_owned()).spawn(|| panic!("no such claim"));
+            // What it would come to without the hook.
+            let _ = thread.unwrap().join();
+            return;
+        }
+        for when in ["before logging", "after logging"] {
+            let mut again = Command::new(std::env::current_exe().unwrap());
+            let output = again.args([test, "--exact", "--nocapture"]).env(PANIC, when).output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(70), "{when}: {told}");
+            assert!(told.contains("a bug of bellwether") && told.contains("thread volume panicked at "), "{told}");
+            assert!(told.contains("src/commands/run.rs:") && told.contains("no such claim"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_signal_that_was_read_before_the_hand_off_counts() {
+        assert_eq!(heed(Outcome::HandOff, None), Outcome::HandOff);
+        assert_eq!(heed(Outcome::HandOff, Some(libc::SIGTERM)), Outcome::Stopped);
+        assert_eq!(heed(Outcome::StepFailed, Some(libc::SIGTERM)), Outcome::StepFailed);
+    }
 }

@@ -42,6 +42,9 @@ use report::RunReport;
 use runs::{Runs, Start};
 use volume_thread::{Job, Office};
 
+#[cfg(feature = "cli")]
+pub(crate) use words::downgraded;
+
 /// What a driver is given.
 #[derive(Clone, Debug)]
 pub struct Setup {

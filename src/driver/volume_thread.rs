@@ -4,7 +4,6 @@
 //! claims is kept here, because whoever holds a marker's descriptor beats it.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -298,18 +297,11 @@ impl Clerk {
     /// A step whose runs all vanished with their leaders has left its last words in its log only.
     fn write_failed(&mut self, step: StepId, mut failure: Failure) -> Result<Message, VolumeError> {
         if failure.lines.is_empty() {
-            failure.lines = last_lines(&self.office.volume.log_path(step));
+            failure.lines = self.office.volume.log_tail(step, LAST_LINES);
         }
         self.office.volume.write_failed(self.epoch, &failure)?;
         Ok(Message::Machine(Event::FailedWritten))
     }
-}
-
-fn last_lines(log: &Path) -> Vec<String> {
-    let text = std::fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LAST_LINES)..].iter().map(ToString::to_string).collect()
 }
 
 fn record_end(end: ClosingEnd) -> End {

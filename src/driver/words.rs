@@ -36,9 +36,7 @@ pub(super) fn say(notice: &Notice, volume: &Volume, may_lead: bool) -> Option<Wa
         Notice::Superseded { newest } => warn!(%rev, %newest,
             "a later revision has begun, so this one only waits for its own ready marker; \
              set IMAGE_REV to the later one, or BELLWETHER_ALLOW_ROLLBACK=1 to go back"),
-        Notice::Downgraded { newest } => warn!(%rev, %newest,
-            "this revision is ready, but a later one has begun since: its code may meet a newer schema \
-             (BELLWETHER_ON_DOWNGRADE=refuse refuses that)"),
+        Notice::Downgraded { newest } => warn!("{}", downgraded(rev.as_str(), newest.as_str())),
         Notice::TakingOver { step, from } => {
             let from: Vec<String> = from.iter().map(ToString::to_string).collect();
             warn!(step = %name(step), from_epoch = %from.join(","), "taking over from a leader that has fallen silent");
@@ -56,6 +54,14 @@ pub(super) fn say(notice: &Notice, volume: &Volume, may_lead: bool) -> Option<Wa
         Notice::FailureCleared => info!(%rev, "the failure has been cleared"),
     }
     None
+}
+
+/// A ready revision serves though a later one has begun.
+pub(crate) fn downgraded(rev: &str, newest: &str) -> String {
+    format!(
+        "revision {rev} is ready, but {newest} has begun since: this code may meet a newer schema \
+         (BELLWETHER_ON_DOWNGRADE=refuse refuses that)"
+    )
 }
 
 impl Waiting {

@@ -7,6 +7,7 @@
 mod boot;
 mod durability;
 mod failure;
+mod hardening_log;
 mod hardening_volume;
 mod init;
 mod isolate;
