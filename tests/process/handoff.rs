@@ -9,11 +9,12 @@ use rustix::process::Signal;
 
 use crate::util::{BIN, again_blocking, block_on, is_again, signal, signal_sets, state, wait_until};
 
-/// Perl: leaves everything behind that an exec would not clear.
+/// Perl: leaves everything behind that an exec would not clear. What a shell that started the tests in the background
+/// ignores is not ignored here.
 fn litter(then: &str) -> String {
     let prctl = libc_prctl();
     format!(
-        r#"use POSIX; $^F = 100; open(my $leak, "<", "/dev/null"); $SIG{{PIPE}} = $SIG{{ALRM}} = "IGNORE"; alarm 1000;
+        r#"use POSIX; $SIG{{$_}} = "DEFAULT" for qw(HUP INT QUIT TERM); $^F = 100; open(my $leak, "<", "/dev/null"); $SIG{{PIPE}} = $SIG{{ALRM}} = "IGNORE"; alarm 1000;
         syscall({prctl}, 36, 1, 0, 0, 0); sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGTERM, SIGUSR1, SIGCHLD));
         {then}; exec @ARGV"#
     )
