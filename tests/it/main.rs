@@ -7,11 +7,11 @@
 mod boot;
 mod durability;
 mod failure;
-mod hardening_log;
-mod hardening_volume;
 mod init;
 mod isolate;
 mod journal;
+mod log;
+mod meddling;
 mod odds;
 mod probe;
 mod replica;
