@@ -117,8 +117,8 @@ fn outdated(revisions: &[Revision], own: &Revision) -> Vec<Revision> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, rev};
-    use super::super::{DoneFacts, End, How, Record, UnixMillis};
+    use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, record, rev};
+    use super::super::{DoneFacts, How, UnixMillis};
     use super::*;
     use crate::protocol::Epoch;
 
@@ -134,18 +134,8 @@ mod tests {
         let volume = scratch.volume();
         let _held = claimed(&volume, MIGRATE, 3, &[]);
         let other = claimed(&volume, ASSETS, 3, &[]);
-        let record = Record {
-            rev: "v1".to_owned(),
-            epoch: 3,
-            attempts: 1,
-            not_before: None,
-            deferred_ms: 0,
-            last_end: Some(End::Open),
-            started_at: None,
-            duration_ms: None,
-        };
-        volume.write_record(MIGRATE, &record).unwrap();
-        volume.write_record(ASSETS, &record).unwrap();
+        volume.write_record(MIGRATE, &record()).unwrap();
+        volume.write_record(ASSETS, &record()).unwrap();
         volume.ensure_data_file(MIGRATE, None).unwrap();
         // The crash: the claim became the done marker, and no more; an older claim lies about.
         std::fs::rename(scratch.path(".bellwether/claims/migrate_v1.3"), scratch.path(".migrated_v1")).unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{HeldClaim, Replica, Run, UnixMillis, Volume};
+use super::{End, HeldClaim, Record, Replica, Run, UnixMillis, Volume};
 use crate::protocol::{Epoch, MarkerWord, Plan, Revision, Step, StepId, StepName};
 
 /// The first step of the plan: `migrate`, with the words `migrating` and `migrated`.
@@ -108,4 +108,18 @@ pub(super) fn make_fifo(path: &Path) {
 pub(super) fn claimed(volume: &Volume, step: StepId, epoch: u64, from: &[u64]) -> HeldClaim {
     let from: Vec<Epoch> = from.iter().copied().map(Epoch).collect();
     volume.claim(step, Epoch(epoch), &from, &run()).unwrap().expect("the claim is won")
+}
+
+/// The record of a first attempt that nobody has ended yet.
+pub(super) fn record() -> Record {
+    Record {
+        rev: "v1".to_owned(),
+        epoch: 3,
+        attempts: 1,
+        not_before: None,
+        deferred_ms: 0,
+        last_end: Some(End::Open),
+        started_at: None,
+        duration_ms: None,
+    }
 }

@@ -1,23 +1,10 @@
 //! Done, ready, failed, retired, reset.
 
-use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, rev};
-use super::super::{DoneFacts, End, Failure, How, Marker, Record, UnixMillis, VolumeError};
+use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, record, rev};
+use super::super::{DoneFacts, Failure, How, Marker, UnixMillis, VolumeError};
 use crate::protocol::{Epoch, Fault, Foreign, Occupant};
 
 const DONE: DoneFacts = DoneFacts { finished_at: UnixMillis(2_000), duration_ms: 1_000, how: How::Checked };
-
-fn record() -> Record {
-    Record {
-        rev: "v1".to_owned(),
-        epoch: 3,
-        attempts: 1,
-        not_before: None,
-        deferred_ms: 0,
-        last_end: Some(End::Open),
-        started_at: None,
-        duration_ms: None,
-    }
-}
 
 fn finish(scratch: &Scratch, steps: &[crate::protocol::StepId]) {
     for &step in steps {

@@ -10,25 +10,12 @@ use std::process::Command;
 
 use uuid::Uuid;
 
-use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, plan, rev, run};
-use super::super::{Beat, DoneFacts, End, How, Record, Replica, UnixMillis, Volume};
+use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, plan, record, rev, run};
+use super::super::{Beat, DoneFacts, How, Replica, UnixMillis, Volume};
 use crate::protocol::{Epoch, Fault, View};
 
 fn at(root: PathBuf) -> Volume {
     Volume::new(root, rev("v1"), plan(), Replica { id: Uuid::from_u128(1), host: "host".to_owned(), pid: 1 })
-}
-
-fn record() -> Record {
-    Record {
-        rev: "v1".to_owned(),
-        epoch: 5,
-        attempts: 1,
-        not_before: None,
-        deferred_ms: 0,
-        last_end: Some(End::Open),
-        started_at: None,
-        duration_ms: None,
-    }
 }
 
 /// Set in a test that runs again.
@@ -39,11 +26,13 @@ fn is_again(name: &str, shell: &str) -> bool {
     if env::var_os(AGAIN).is_some() {
         return true;
     }
-    // A copy that another user may execute too.
+    // A copy that another user may execute too. Not made by us: a child that another test starts at that moment would
+    // have it open for writing, and what is open for writing cannot be executed.
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).unwrap();
     let program = directory.path().join("tests");
-    std::fs::copy(env::current_exe().unwrap(), &program).unwrap();
+    let copied = Command::new("cp").arg(env::current_exe().unwrap()).arg(&program).status().unwrap();
+    assert!(copied.success(), "{copied}");
     let script = format!("{shell} \"$0\" --exact volume::tests::refusals::{name}");
     let mut again = Command::new("unshare");
     again.args(["--mount", "sh", "-ec", &script]).arg(&program).env(AGAIN, "1").env("TMPDIR", directory.path());
