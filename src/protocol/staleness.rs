@@ -50,14 +50,18 @@ impl Judge {
     }
 }
 
+/// Everybody whose work is unfinished, of our plan and revision or not.
+pub(super) fn occupants(view: &View) -> impl Iterator<Item = (Watched, &Occupant)> {
+    let own = view.steps.iter().enumerate();
+    let own = own.filter_map(|(id, step)| Some((Watched::Own(StepId(id)), step.occupant.as_ref()?)));
+    let foreign = view.foreign.iter().map(|f| (Watched::Foreign(f.step.clone(), f.rev.clone()), &f.occupant));
+    own.chain(foreign)
+}
+
 impl Watches {
     /// Takes in a look. Whoever is not in it any more is forgotten.
     pub(super) fn observe(&mut self, now: Timestamp, view: &View) {
-        let own = view.steps.iter().enumerate();
-        let own = own.filter_map(|(id, step)| Some((Watched::Own(StepId(id)), step.occupant.as_ref()?)));
-        let foreign = view.foreign.iter().map(|f| (Watched::Foreign(f.step.clone(), f.rev.clone()), &f.occupant));
-        let seen: BTreeMap<Watched, Watch> = own
-            .chain(foreign)
+        let seen: BTreeMap<Watched, Watch> = occupants(view)
             .map(|(who, occupant)| {
                 let stamp = occupant.stamp;
                 let known = self.watches.get(&who).filter(|watch| watch.stamp == stamp);

@@ -4,6 +4,7 @@ use super::{Guard, Machine, Role, Why};
 use crate::protocol::action::{Action, Actions, Notice};
 use crate::protocol::event::Doing;
 use crate::protocol::names::Epoch;
+use crate::protocol::staleness::occupants;
 use crate::protocol::time::Timestamp;
 use crate::protocol::view::Standing;
 
@@ -123,8 +124,7 @@ impl Machine {
     /// The highest epoch seen, be it of a claim whose epoch somebody has removed.
     fn highest_epoch(&self) -> Epoch {
         let Some(view) = &self.view else { return Epoch(0) };
-        let own = view.steps.iter().filter_map(|step| step.occupant.as_ref());
-        let claims = own.chain(view.foreign.iter().map(|foreign| &foreign.occupant)).flat_map(|o| &o.claims);
+        let claims = occupants(view).flat_map(|(_, occupant)| &occupant.claims);
         claims.copied().max().map_or(view.epoch, |claim| claim.max(view.epoch))
     }
 

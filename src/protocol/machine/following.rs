@@ -4,8 +4,7 @@ use super::{COMPLAIN_EVERY, Guard, Machine, NOTE_EVERY, Once, Role};
 use crate::protocol::action::{Action, Actions, Notice, Outcome};
 use crate::protocol::config::{OnDowngrade, OnFailure, Trust};
 use crate::protocol::names::Revision;
-use crate::protocol::plan::StepId;
-use crate::protocol::staleness::{Judge, Watched};
+use crate::protocol::staleness::{Judge, occupants};
 use crate::protocol::time::Timestamp;
 use crate::protocol::view::Standing;
 
@@ -165,10 +164,7 @@ impl Machine {
     fn is_everything_stale(&self) -> bool {
         let Some(view) = &self.view else { return false };
         let judge = Judge { guarded: self.config.trust() == Trust::Trusted, ..self.judge() };
-        let own = view.steps.iter().enumerate();
-        let own = own.filter_map(|(id, step)| Some((Watched::Own(StepId(id)), step.occupant.as_ref()?)));
-        let foreign = view.foreign.iter().map(|f| (Watched::Foreign(f.step.clone(), f.rev.clone()), &f.occupant));
-        let mut all = own.chain(foreign).peekable();
+        let mut all = occupants(view).peekable();
         all.peek().is_some() && all.all(|(who, occupant)| self.watches.stale_at(&who, occupant, &judge) <= judge.now)
     }
 

@@ -4,7 +4,7 @@ use super::step::{Phase, StepState};
 use super::{EVERY_SECOND, Machine, NOTE_EVERY, Why};
 use crate::protocol::action::{Action, Actions, Notice};
 use crate::protocol::plan::StepId;
-use crate::protocol::staleness::Watched;
+use crate::protocol::staleness::{Watched, occupants};
 use crate::protocol::time::Timestamp;
 use crate::protocol::view::Occupant;
 
@@ -97,13 +97,8 @@ impl Machine {
 
     /// Unfinished claims that are not ours.
     fn occupants(&self) -> impl Iterator<Item = (Watched, &Occupant)> {
-        let view = self.view.iter();
-        view.flat_map(|view| {
-            let own = view.steps.iter().enumerate().filter(|(id, _)| !self.steps[*id].is_active());
-            let own = own.filter_map(|(id, step)| Some((Watched::Own(StepId(id)), step.occupant.as_ref()?)));
-            let foreign = view.foreign.iter().map(|f| (Watched::Foreign(f.step.clone(), f.rev.clone()), &f.occupant));
-            own.chain(foreign)
-        })
+        let is_ours = |who: &Watched| matches!(who, Watched::Own(step) if self.steps[step.0].is_active());
+        self.view.iter().flat_map(occupants).filter(move |(who, _)| !is_ours(who))
     }
 
     /// Clears the stale claims of other revisions, so that their late owners find them gone.
