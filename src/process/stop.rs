@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use rustix::process::{Signal, getpgrp, getpid, getsid};
+use rustix::process::Signal;
 
 use super::reap;
 use super::tree::{self, Process};
@@ -61,7 +61,7 @@ impl Trace {
     /// One pass of the kill loop of a leader: KILL to everything the vanished shim left. Says who was still alive.
     pub(crate) fn kill_remains(&mut self) -> Vec<Process> {
         let mut struck = std::mem::take(&mut self.struck);
-        let mut alive = kill_all(|| self.remains(), session(), &mut struck);
+        let mut alive = kill_all(|| self.remains(), tree::own().map(|own| own.session), &mut struck);
         // A dying process loses its environment first and its descriptors, the guard perhaps, later: it is no longer
         // recognised, but it is not gone yet.
         struck.retain(|&(pid, start)| Process::read(pid).is_some_and(|now| now.start == start && !now.is_dead()));
@@ -106,7 +106,7 @@ fn kill_all(
     foreign_session: Option<i32>,
     struck: &mut BTreeSet<(i32, u64)>,
 ) -> Vec<Process> {
-    let own_group = getpgrp().as_raw_nonzero().get();
+    let own_group = tree::own().map_or(0, |own| own.group);
     let mut alive = Vec::new();
     for _ in 0..LOOKS_PER_PASS {
         alive = look();
@@ -124,8 +124,4 @@ fn kill_all(
         }
     }
     alive
-}
-
-fn session() -> Option<i32> {
-    getsid(Some(getpid())).ok().map(|session| session.as_raw_nonzero().get())
 }

@@ -6,12 +6,13 @@ use std::io::{self, stdin};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use rustix::process::{getpgrp, getpid};
+use rustix::process::getpid;
 use rustix::termios::{tcgetpgrp, tcsetpgrp};
 
 use super::exec::HandOffError;
 use super::handoff::close_private_on_exec;
 use super::sys::{self, SignalSet, Waited};
+use super::tree;
 
 /// Signals that tell of a fault of our own, and are not to be forwarded.
 const OWN_FAULTS: [i32; 7] =
@@ -38,7 +39,8 @@ pub fn supervise(command: &[OsString]) -> Result<i32, HandOffError> {
     // Without this only PID 1 gets orphans to reap. Where it is refused there are none.
     let _ = sys::set_subreaper(true);
     close_private_on_exec();
-    let has_terminal = tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp());
+    let own_group = tree::own().map(|own| own.group);
+    let has_terminal = tcgetpgrp(stdin()).is_ok_and(|group| Some(group.as_raw_nonzero().get()) == own_group);
     let mut child = Command::new(program);
     child.args(arguments).process_group(0);
     let empty = SignalSet::empty();

@@ -118,6 +118,12 @@ pub(crate) fn whole_groups(processes: &[Process], own_group: i32, foreign_sessio
     ours.map(|process| process.group).filter(|&group| group > 1 && group != own_group).collect()
 }
 
+/// Ourselves, as `/proc` tells it: in a pid namespace, our group and our session may lie outside and are 0 then, which
+/// the typed `getpgrp` and `getsid` of rustix cannot say.
+pub(crate) fn own() -> Option<Process> {
+    Process::read(own_pid())
+}
+
 /// Our pid.
 pub(crate) fn own_pid() -> i32 {
     getpid().as_raw_nonzero().get()
@@ -157,7 +163,7 @@ mod tests {
 
     #[test]
     fn we_can_read_ourselves() {
-        let me = Process::read(own_pid()).unwrap();
+        let me = own().unwrap();
         assert_eq!(me.pid, own_pid());
         assert!(!me.is_dead() && me.start > 0);
         assert!(

@@ -6,7 +6,7 @@ use std::io::Write;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::isolate::{is_in_own_mounts, mount};
+use crate::isolate::{is_in_own_mounts, is_in_own_pids, mount};
 use crate::replica::Replica;
 use crate::stack::{Stack, Step};
 use crate::wait::{SECOND, is_alive, mtime, parent, signal, wait_until};
@@ -15,6 +15,18 @@ const MARKER: &str = ".migrate_in_progress_v1";
 
 #[test]
 fn what_a_killed_shim_leaves_is_gone_before_the_next_attempt() {
+    kill_the_shim_of_a_stubborn_step();
+}
+
+#[test]
+fn what_a_killed_shim_leaves_is_gone_even_if_our_session_lies_outside_of_the_pid_namespace() {
+    let name = "odds::what_a_killed_shim_leaves_is_gone_even_if_our_session_lies_outside_of_the_pid_namespace";
+    if is_in_own_pids(name) {
+        kill_the_shim_of_a_stubborn_step();
+    }
+}
+
+fn kill_the_shim_of_a_stubborn_step() {
     let stack = Stack::new().step(Step::stubborn("migrate"));
     let journal = stack.journal();
     let mut leader = stack.start_leader();
