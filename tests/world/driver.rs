@@ -175,7 +175,10 @@ impl World {
         let ttl = times.ttl();
         let answer = match action {
             Action::AcquireLease => self.redis.acquire(self.now, life, sent, ttl),
-            Action::RenewLease => self.redis.renew(self.now, life, sent, ttl),
+            Action::RenewLease => {
+                let epoch = self.replicas[life.0].machine.epoch();
+                self.redis.renew(self.now, life, sent, ttl, epoch)
+            }
             _ => {
                 if self.redis.release(life) {
                     let others: Vec<Life> = self.living().filter(|&other| other != life).collect();

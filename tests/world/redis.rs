@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use bellwether::protocol::{Event, Timestamp};
+use bellwether::protocol::{Epoch, Event, Timestamp};
 
 use super::Life;
 
 #[derive(Default)]
 pub(crate) struct FakeRedis {
     lease: Option<(Life, Timestamp)>,
+    /// The highest epoch it was told.
+    pub(crate) epoch: Epoch,
     /// Refuses every request.
     pub(crate) down: bool,
     /// How many requests were answered.
@@ -19,6 +21,7 @@ impl FakeRedis {
     /// FLUSHALL, or a restart without persistence.
     pub(crate) fn flush(&mut self) {
         self.lease = None;
+        self.epoch = Epoch(0);
     }
 
     pub(crate) fn holder(&self, now: Timestamp) -> Option<Life> {
@@ -26,20 +29,32 @@ impl FakeRedis {
     }
 
     pub(crate) fn acquire(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration) -> Event {
+        let epoch = self.epoch;
         self.answer(|lease| match lease.filter(|&(_, until)| now < until) {
-            Some((holder, until)) if holder != life => Event::LeaseDenied { left: until.since(now) },
+            Some((holder, until)) if holder != life => Event::LeaseDenied { sent, left: until.since(now) },
             _ => {
                 *lease = Some((life, now + ttl));
-                Event::LeaseGranted { sent }
+                Event::LeaseGranted { sent, epoch }
             }
         })
     }
 
-    pub(crate) fn renew(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration) -> Event {
+    pub(crate) fn renew(
+        &mut self,
+        now: Timestamp,
+        life: Life,
+        sent: Timestamp,
+        ttl: Duration,
+        own: Option<Epoch>,
+    ) -> Event {
+        if !self.down && self.holder(now) == Some(life) {
+            self.epoch = self.epoch.max(own.unwrap_or_default());
+        }
+        let epoch = self.epoch;
         self.answer(|lease| match lease.filter(|&(_, until)| now < until) {
             Some((holder, _)) if holder == life => {
                 *lease = Some((life, now + ttl));
-                Event::LeaseGranted { sent }
+                Event::LeaseGranted { sent, epoch }
             }
             _ => Event::LeaseNotMine,
         })

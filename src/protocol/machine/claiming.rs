@@ -83,10 +83,12 @@ impl Machine {
         self.handle_looked_following(now, out);
     }
 
-    pub(super) fn handle_epoch_allotted(&mut self, epoch: Epoch, out: &mut Actions) {
+    pub(super) fn handle_epoch_allotted(&mut self, now: Timestamp, epoch: Epoch, out: &mut Actions) {
         self.answered(Doing::Epoch);
         if self.role == Role::Claiming(ClaimStage::Epoch) {
             self.epoch = Some(epoch);
+            // The lease tells whose epoch it is, and Redis remembers the highest.
+            self.lease.ask_from(now);
             self.enter(ClaimStage::Sweep, out);
         }
     }
@@ -121,11 +123,11 @@ impl Machine {
         }
     }
 
-    /// The highest epoch seen, be it of a claim whose epoch somebody has removed.
+    /// The highest epoch seen, be it in Redis or of a claim whose epoch somebody has removed.
     fn highest_epoch(&self) -> Epoch {
-        let Some(view) = &self.view else { return Epoch(0) };
+        let Some(view) = &self.view else { return self.lease.epoch() };
         let claims = occupants(view).flat_map(|(_, occupant)| &occupant.claims);
-        claims.copied().max().map_or(view.epoch, |claim| claim.max(view.epoch))
+        claims.copied().chain([view.epoch]).fold(self.lease.epoch(), Epoch::max)
     }
 
     /// The answer to an operation of the role has come.

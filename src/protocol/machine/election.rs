@@ -6,6 +6,7 @@ use super::{Guard, Machine, Role, Why};
 use crate::protocol::action::{Action, Actions, Notice};
 use crate::protocol::config::{Election, LeaseTimes, Trust};
 use crate::protocol::lease::Ask;
+use crate::protocol::names::Epoch;
 use crate::protocol::time::Timestamp;
 
 impl Machine {
@@ -36,6 +37,9 @@ impl Machine {
         if self.lease.next_deadline().is_none() {
             self.lease.ask_from(now);
         }
+        if self.must_look_before_asking(now) {
+            return;
+        }
         match self.lease.due(now, &times) {
             Some(Ask::Acquire) => out.push(Action::AcquireLease),
             Some(Ask::Renew) => out.push(Action::RenewLease),
@@ -43,29 +47,51 @@ impl Machine {
         }
     }
 
-    pub(super) fn handle_lease_granted(&mut self, sent: Timestamp, out: &mut Actions) {
+    /// A follower asks only when a look has just shown that there is something to lead: what is ready, or was
+    /// announced so, costs Redis nothing. One look and one question are one poll.
+    fn must_look_before_asking(&mut self, now: Timestamp) -> bool {
+        if self.role != Role::Following || self.lease.is_held(now) {
+            return false;
+        }
+        let Some(ask_at) = self.lease.ask_at().filter(|&at| at <= now) else { return false };
+        if self.looks.last < ask_at && !self.looks.in_flight {
+            self.look_from(now);
+        }
+        self.looks.in_flight || self.looks.next.is_some_and(|next| next <= now)
+    }
+
+    pub(super) fn handle_lease_granted(&mut self, sent: Timestamp, epoch: Epoch, out: &mut Actions) {
         let Some(times) = self.lease_times().cloned() else { return };
         let wanted = match self.role {
             Role::Following => self.is_competing(),
             Role::Claiming(_) | Role::Leading | Role::Winding(_) => true,
             Role::Holding | Role::Ended(_) => false,
         };
-        if !wanted {
+        if !wanted && !self.lease.is_outdated(sent) {
             return out.push(Action::ReleaseLease);
         }
-        self.lease.handle_granted(sent, &times);
+        self.lease.handle_granted(sent, epoch, &times);
+        if self.role == Role::Following {
+            // From now on looks are planned for themselves: the next question is a renewal.
+            self.look_from(sent + self.config.poll());
+        }
         let running = self.config.plan().ids().any(|step| self.is_running(step));
         if let Some(deadline) = self.lease.stop_at(&times, self.config.trust()).filter(|_| running) {
             out.push(Action::Extend { deadline });
         }
     }
 
-    pub(super) fn handle_lease_denied(&mut self, now: Timestamp, left: Duration, out: &mut Actions) {
-        if !self.uses_lease() {
-            return;
-        }
+    pub(super) fn handle_lease_denied(
+        &mut self,
+        now: Timestamp,
+        sent: Option<Timestamp>,
+        left: Duration,
+        out: &mut Actions,
+    ) {
+        let Some(times) = self.lease_times() else { return };
+        let wait = times.spread_out(left).min(self.config.poll());
         let had = self.lease.is_held(now);
-        self.lease.handle_denied(now, left, self.config.poll());
+        self.lease.handle_denied(now, sent, wait);
         if had {
             self.handle_lease_gone(now, out);
         }
