@@ -62,7 +62,7 @@ fn cold(line: &CommandLine) -> Exit {
         Ok(setup) => setup,
         Err(refusal) => return end(&refusal),
     };
-    if settings.may_lead {
+    if settings.may_lead && settings.redis.is_none() {
         warn!("no Redis is configured: the guard on the volume alone elects the leader");
     }
     let volume = setup.volume.clone();

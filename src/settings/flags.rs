@@ -279,6 +279,10 @@ impl<I: Iterator<Item = OsString>> Scanner<I> {
             self.problems.push(secret::refuse_flag(name, secret.map(|setting| setting.variable)));
             return;
         }
+        if let Some(setting) = self.table.iter().find(|setting| flag_of(setting.variable) == name) {
+            self.complain(flag, format!("is no flag; set the variable {}", setting.variable));
+            return;
+        }
         let here = self.own_switches().iter().map(|switch| switch.long);
         let hint = spelling::nearest(name, self.table.iter().filter_map(|setting| setting.flag).chain(here));
         let hint = hint.map_or_else(String::new, |best| format!("; did you mean --{best}?"));
