@@ -272,8 +272,8 @@ impl Check<'_> {
         mask
     }
 
-    /// Hides what the environment holds, and the files that it names. Some of those may not be ours and may not be used, so
-    /// it is no mistake here if they cannot be read.
+    /// Hides what the environment holds, and the files that it names. Some of those may not be ours and may not be
+    /// used, so it is no mistake here if they cannot be read.
     fn known_mask(&self) -> Mask {
         let mut mask = Mask::new();
         mask.add_env(self.env);

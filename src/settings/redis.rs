@@ -55,13 +55,18 @@ pub struct RedisOrigin {
 }
 
 impl RedisSettings {
-    /// Checks the place as a whole, when all of the variables have been read. This is the one point at which a server is
-    /// made of it: everything that is wrong with a URL is a problem of [`RedisOrigin::place`].
+    /// Checks the place as a whole, when all of the variables have been read. This is the one point at which a server
+    /// is made of it: everything that is wrong with a URL is a problem of [`RedisOrigin::place`].
     ///
     /// # Errors
     ///
     /// What is wrong, without the URL.
     pub(super) fn server(&self) -> Result<(), Problem> {
+        if !cfg!(feature = "redis") {
+            let text = "this build knows no Redis; take one that does, \
+                        or set BELLWETHER_REDIS_URL=none to let the guard on the volume elect alone";
+            return Err(Problem::new(&self.origin.place, text));
+        }
         match &self.place {
             RedisPlace::Url(url) if !is_url(url) => {
                 let text = "is no URL; write it as redis://host:6379";

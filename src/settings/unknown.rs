@@ -6,9 +6,9 @@ use super::spelling::distance;
 use super::table::{REFUSED, RETIRED, SETTINGS, STEP_VARIABLES};
 
 const PREFIX: &str = "BELLWETHER_";
-/// Names that begin so are ours as well: nobody else has a Redis for locks. Those that follow are what Kubernetes sets for a
-/// service called `lock-redis`.
+/// Names that begin so are ours as well: nobody else has a Redis for locks.
 const LOCK_PREFIX: &str = "LOCK_REDIS_";
+/// What Kubernetes sets for a service called `lock-redis`.
 const SERVICE_LINKS: &[&str] = &["LOCK_REDIS_SERVICE_", "LOCK_REDIS_PORT_"];
 /// Names of the application that we read, too. What is nearly called so (`REDIS_PORT`) is the application's alone.
 const APPLICATION_PREFIX: &str = "REDIS_";

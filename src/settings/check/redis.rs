@@ -24,21 +24,21 @@ impl Check<'_> {
     /// The Redis that is configured, if one is.
     pub(super) fn redis(&mut self) -> Result<Option<RedisSettings>, Told> {
         let place = self.place();
+        let here = self.problems.len();
         let ttl = self.optional(n::TTL, |text| seconds_up_to(text, LONGEST_TTL));
         let heartbeat = self.optional(n::HEARTBEAT, |text| seconds_up_to(text, LONGEST_HEARTBEAT));
-        let wait = self.value(n::REDIS_WAIT, wait);
+        // What is wrong has been told; the place is looked at all the same, so that its mistakes are told, too.
+        let wait = self.value(n::REDIS_WAIT, wait).unwrap_or_default();
         let scope = self.optional(n::SCOPE, parse::scope);
         let Some((place, origin)) = place? else {
             self.tell_of_unused();
             return Ok(None);
         };
-        let redis = RedisSettings { place, origin, ttl, heartbeat, wait: wait.ok_or(Told)?, scope };
-        if !cfg!(feature = "redis") {
-            let text = "this build knows no Redis; take one that does, \
-                        or set BELLWETHER_REDIS_URL=none to let the guard on the volume elect alone";
-            return self.tell(Problem::new(redis.origin.place, text));
+        let redis = RedisSettings { place, origin, ttl, heartbeat, wait, scope };
+        if let Err(problem) = redis.server() {
+            self.problems.insert(here, problem);
+            return Err(Told);
         }
-        redis.server().or_else(|problem| self.tell(problem))?;
         Ok(Some(redis))
     }
 
@@ -61,8 +61,8 @@ impl Check<'_> {
         }
         let found = if self.is_given(n::QUEUE) { self.place_of_queue()? } else { None };
         if found.is_none() && has_host {
-            // The port of the queue is what tells it from a cache, which is emptied now and then, and the lease with it. Alone it
-            // is any application's, as REDIS_QUEUE_PORT alone is: that must not become something to depend on unasked.
+            // The port of the queue tells it from a cache, which is emptied now and then, and the lease with it. Alone
+            // it is any application's, as REDIS_QUEUE_PORT is: nothing to depend on unasked.
             let text = "does not hold the lease: without REDIS_QUEUE_PORT it may be a cache; set that or \
                         BELLWETHER_REDIS_URL (none: the guard on the volume elects alone)";
             self.notices.push(Notice::new(n::REDIS_HOST, text));

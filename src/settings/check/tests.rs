@@ -104,6 +104,7 @@ fn everything_can_be_set() {
 }
 
 #[test]
+#[cfg(feature = "redis")]
 fn every_problem_is_told_at_once() {
     let bench = Bench::new()
         .plan("{\"steps\":[\n  {\"name\":\"a\",\"runn\":[]}]}")
@@ -128,6 +129,7 @@ fn every_problem_is_told_at_once() {
     BELLWETHER_PRESET: there is no preset in this version; unset it and give a plan file as BELLWETHER_PLAN
     IMAGE_REV: holds '.' at position 1; allowed are letters, digits and, after the first, '.', '_' and '-'
     BELLWETHER_VOLUME: disagrees with SITES_DIR, which means the same; unset one of them
+    BELLWETHER_REDIS_URL: is no URL; write it as redis://host:6379
     LOCK_RENEW_TTL_SECS: "1h" is no number of seconds; write digits alone, such as 30 or 0.5
     LOCK_HEARTBEAT_SECS: 0 s is out of range; more than 0 and at most 1200 s are allowed
     BELLWETHER_REDIS_WAIT_SECS: "-1" is no number of seconds; write digits alone, such as 30 or 0.5
@@ -177,6 +179,8 @@ fn a_plan_that_cannot_be_read_is_named() {
 fn problems_do_not_show_secrets() {
     let bench = Bench::new().set("BELLWETHER_ON_FAILURE", "from-env").set("DB_PASSWORD", "from-env");
     assert_eq!(bench.refused(), "BELLWETHER_ON_FAILURE: \"***\" is none of exit, hold");
+    let noticed = Bench::new().set("IS_LEADER", "from-env").set("DB_PASSWORD", "from-env").notices();
+    assert_eq!(noticed, "IS_LEADER: \"***\" is not 1: this replica never leads");
     let mut bench = Bench::new().set("BELLWETHER_LOG", "http://me:hunter2@log");
     bench.env.retain(|(name, _)| name != "BELLWETHER_PLAN");
     let text = bench.set("BELLWETHER_PLAN", "http://me:hunter2@plans").refused();

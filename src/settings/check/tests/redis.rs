@@ -1,12 +1,14 @@
 //! Which Redis is meant, and what is said when none can be.
 
 use super::*;
+#[cfg(feature = "redis")]
 use crate::settings::redis::{RedisPlace, RedisSettings};
 
 fn bench(env: &[(&str, &str)]) -> Bench {
     env.iter().fold(Bench::new(), |bench, (name, value)| bench.set(name, value))
 }
 
+#[cfg(feature = "redis")]
 fn found(env: &[(&str, &str)]) -> RedisSettings {
     bench(env).settings().redis.expect("a Redis")
 }
