@@ -1,6 +1,7 @@
 //! From checked settings to a driver: the volume, the trust in its locks, the machine's configuration.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tracing::warn;
 use uuid::Uuid;
@@ -11,6 +12,9 @@ use crate::exit::Exit;
 use crate::protocol::{Config, ConfigError, Election, Policy, Trust};
 use crate::settings::{Env, Glance, LogFormat, LogLevel, Notice, Overlay, Problem, Settings, VolumeLocks};
 use crate::volume::{Replica, TrustFinding, TrustKind, Volume, VolumeError};
+
+/// The time between TERM and KILL where no setting says it.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// Why a command ends before it has begun.
 #[derive(Debug)]
@@ -92,7 +96,7 @@ pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
         prove_guard: finding.kind == TrustKind::Shared,
         plan: settings.plan.clone(),
         needs_wait: settings.needs_wait,
-        stop_grace: settings.stop_grace,
+        stop_grace: settings.stop_grace.unwrap_or(STOP_GRACE),
         mask: settings.mask.clone(),
         candidate,
     })

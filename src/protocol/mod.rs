@@ -18,7 +18,8 @@ pub use config::{
 pub use event::{Doing, Event, Fault, StepEnd};
 pub use machine::{ClaimStage, Machine, Role, Why};
 pub use names::{
-    Epoch, IN_PROGRESS_INFIX, MarkerWord, NameError, Revision, StepName, claim_name, parse_claim, parse_in_progress,
+    Epoch, IN_PROGRESS_INFIX, MarkerWord, NameError, Revision, Scope, StepName, claim_name, parse_claim,
+    parse_in_progress,
 };
 pub use plan::{Plan, PlanError, Step, StepId};
 pub use time::Timestamp;
