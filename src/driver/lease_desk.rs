@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::message::Message;
 use super::{LeaseSource, Setup};
-use crate::lease::{Answer, Failure, FailureClass, Holder, LeaseClient, LeaseSetup};
+use crate::lease::{Answer, Failure, FailureClass, Holder, LeaseClient, LeaseSetup, Listener};
 use crate::process::boottime;
 use crate::protocol::{Action, Election, Epoch, Event, LeaseTimes, Timestamp};
 
@@ -27,6 +27,7 @@ pub(super) struct LeaseDesk {
     holder: Holder,
     answers: UnboundedSender<Message>,
     client: Option<LeaseClient>,
+    listener: Option<Listener>,
     told: HashMap<FailureClass, Timestamp>,
     /// Why the last request was not answered.
     failure: Option<Failure>,
@@ -49,7 +50,17 @@ impl LeaseDesk {
             Election::Lease(_) | Election::Guard => None,
         };
         let source = setup.lease.clone();
-        LeaseDesk { source, times, holder, answers, client: None, told: HashMap::new(), failure: None, other: None }
+        LeaseDesk {
+            source,
+            times,
+            holder,
+            answers,
+            client: None,
+            listener: None,
+            told: HashMap::new(),
+            failure: None,
+            other: None,
+        }
     }
 
     /// Whether the volume's id is still to be found out.
@@ -59,20 +70,22 @@ impl LeaseDesk {
 
     /// Connects, once it is known which election this is. Inside of a tokio runtime.
     pub(super) fn open(&mut self, id: Option<&str>) {
-        let Some(source) = self.source.clone().filter(|_| self.client.is_none()) else { return };
+        let Some(source) = self.source.clone().filter(|_| self.client.is_none() && self.listener.is_none()) else {
+            return;
+        };
         let Some(scope) = source.scope.or_else(|| id.map(str::to_owned)) else { return };
         let answers = self.answers.clone();
         // Nobody listens any more at the end: what is answered then has no meaning.
         let tell = move |answer| drop(answers.send(Message::Lease(answer)));
         debug!(server = %source.server, scope, "electing by a lease in Redis");
-        self.client = Some(match &self.times {
-            Some(times) => {
-                let (ttl, request_limit) = (times.ttl(), times.request_limit());
-                let holder = self.holder.clone();
-                LeaseClient::start(LeaseSetup { server: source.server, scope, holder, ttl, request_limit }, tell)
-            }
-            None => LeaseClient::listen(source.server, scope, tell),
-        });
+        let holder = self.holder.clone();
+        if let Some(times) = &self.times {
+            let (ttl, request_limit) = (times.ttl(), times.request_limit());
+            let setup = LeaseSetup { server: source.server, scope, holder, ttl, request_limit };
+            self.client = Some(LeaseClient::start(setup, tell));
+        } else {
+            self.listener = Some(Listener::start(source.server, scope, holder.token, tell));
+        }
     }
 
     /// The epoch of our leadership becomes part of what the lease tells.
@@ -109,8 +122,11 @@ impl LeaseDesk {
                 self.other = None;
                 Event::LeaseGranted { sent, epoch }
             }
-            Answer::Denied { sent, left, holder } => {
+            Answer::Denied { sent, left, holder, foreign } => {
                 self.recover();
+                if let Some(foreign) = foreign {
+                    self.complain(&foreign);
+                }
                 self.other = holder;
                 Event::LeaseDenied { sent, left }
             }
@@ -122,6 +138,10 @@ impl LeaseDesk {
                 self.complain(&failure);
                 self.failure = Some(failure);
                 Event::LeaseUnreachable
+            }
+            Answer::NotReleased(failure) => {
+                self.complain(&failure);
+                return None;
             }
             Answer::Announced => Event::Announced,
             Answer::Deaf(failure) => {
@@ -147,9 +167,9 @@ impl LeaseDesk {
     }
 
     fn recover(&mut self) {
-        if self.failure.take().is_some() {
+        if let Some(failure) = self.failure.take() {
             info!("Redis answers again");
-            self.told.clear();
+            self.told.remove(&failure.class);
         }
     }
 

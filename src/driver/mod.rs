@@ -34,6 +34,7 @@ use tokio::time::sleep;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
+use crate::lease::Server;
 use crate::needs::{self, NeedEvent, NeedsError};
 use crate::process::User;
 use crate::process::boottime;
@@ -71,16 +72,14 @@ pub struct Setup {
     /// Becomes the volume's id if it has none.
     pub candidate: Uuid,
     /// Where the lease is, if the election is by a lease.
-    #[cfg(feature = "redis")]
     pub lease: Option<LeaseSource>,
 }
 
 /// Where the lease is.
-#[cfg(feature = "redis")]
 #[derive(Clone, Debug)]
 pub struct LeaseSource {
     /// The Redis.
-    pub server: crate::lease::Server,
+    pub server: Server,
     /// Which election there; `None`: the volume's id.
     pub scope: Option<String>,
 }

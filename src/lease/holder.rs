@@ -1,5 +1,7 @@
 //! The lease's value: who has it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -32,6 +34,16 @@ impl Holder {
     /// The value to write.
     pub fn value(&self) -> String {
         serde_json::to_string(self).expect("texts and numbers are always JSON")
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "host {} pid {}, ", self.host, self.pid)?;
+        match self.epoch {
+            Some(epoch) => write!(f, "epoch {epoch}, revision {}", self.rev),
+            None => write!(f, "revision {}", self.rev),
+        }
     }
 }
 

@@ -143,6 +143,16 @@ impl Server {
         Server { origin, ..self }
     }
 
+    /// Which settings a failure points at.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Whether it is on this port of this host, as far as names tell.
+    pub(crate) fn is_at(&self, host: &str, port: u16) -> bool {
+        matches!(&self.place, Place::Tcp(own, at) if own.eq_ignore_ascii_case(host) && *at == port)
+    }
+
     /// The password, for [`Mask`](crate::settings::Mask).
     pub fn password(&self) -> Option<&str> {
         self.password.as_deref()

@@ -260,7 +260,7 @@ impl Check<'_> {
 
     fn mask(&self, plan: &LoadedPlan, redis: Option<&RedisSettings>) -> Mask {
         let mut mask = self.known_mask();
-        for password in redis.iter().flat_map(|redis| redis.place.passwords()) {
+        if let Some(password) = redis.and_then(|redis| redis.server.password()) {
             mask.add_secret(password);
         }
         for (name, value) in plan.commands.iter().flat_map(|command| &command.env) {

@@ -30,7 +30,7 @@ pub(crate) use mask::percent_decoded;
 pub use parse::{LogFormat, LogLevel, VolumeLocks};
 pub use plan_file::{LoadedPlan, PLAN_SCHEMA, StepCommand, StepDefaults};
 pub use problem::{Notice, Problem};
-pub use redis::{RedisOrigin, RedisPlace, RedisSettings};
+pub use redis::RedisSettings;
 pub use subcommands::Subcommand;
 pub use table::{Fallback, SETTINGS, STEP_VARIABLES, Setting, markdown};
 pub use warm::Warm;

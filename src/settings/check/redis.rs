@@ -1,13 +1,15 @@
 //! Which Redis holds the lease: the variables that may say it, in their order of precedence.
 
 use std::ffi::OsString;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::Check;
+use crate::lease::{Origin, Server, host_and_port};
 use crate::settings::number::{LONGEST_SECS, port, seconds, seconds_up_to};
 use crate::settings::parse;
 use crate::settings::problem::{Notice, Problem};
-use crate::settings::redis::{RedisOrigin, RedisPlace, RedisSettings, host, host_and_port, is_url};
+use crate::settings::redis::RedisSettings;
 use crate::settings::table::{find, names as n};
 
 /// The longest lease, in seconds. A leader whose host died is replaced no sooner.
@@ -18,38 +20,39 @@ const LONGEST_HEARTBEAT: u32 = 1200;
 /// What is wrong has been told.
 pub(super) struct Told;
 
-type Found = Option<(RedisPlace, RedisOrigin)>;
-
 impl Check<'_> {
     /// The Redis that is configured, if one is.
     pub(super) fn redis(&mut self) -> Result<Option<RedisSettings>, Told> {
-        let place = self.place();
+        let server = self.server();
         let here = self.problems.len();
         let ttl = self.optional(n::TTL, |text| seconds_up_to(text, LONGEST_TTL));
         let heartbeat = self.optional(n::HEARTBEAT, |text| seconds_up_to(text, LONGEST_HEARTBEAT));
         // What is wrong has been told; the place is looked at all the same, so that its mistakes are told, too.
         let wait = self.value(n::REDIS_WAIT, wait).unwrap_or_default();
         let scope = self.optional(n::SCOPE, parse::scope);
-        let Some((place, origin)) = place? else {
+        let Some(server) = server? else {
             self.tell_of_unused();
             return Ok(None);
         };
-        let redis = RedisSettings { place, origin, ttl, heartbeat, wait, scope };
-        if let Err(problem) = redis.server() {
-            self.problems.insert(here, problem);
+        if !cfg!(feature = "redis") {
+            let text = "this build knows no Redis; take one that does, \
+                        or set BELLWETHER_REDIS_URL=none to let the guard on the volume elect alone";
+            self.problems.insert(here, Problem::new(server.origin().place.clone(), text));
             return Err(Told);
         }
-        Ok(Some(redis))
+        Ok(Some(RedisSettings { server, ttl, heartbeat, wait, scope }))
     }
 
     /// The first source that is set says it all: parts of several would make a server that nobody meant.
-    fn place(&mut self) -> Result<Found, Told> {
+    fn server(&mut self) -> Result<Option<Server>, Told> {
         if self.is_given(n::REDIS_URL) {
-            return self.place_of_url();
+            return self.server_of_url();
         }
         let of_lock = self.lock_names().next();
         match of_lock {
-            Some(n::LOCK_HOST) => return self.place_of_parts([n::LOCK_HOST, n::LOCK_PORT, n::LOCK_PASS], "").map(Some),
+            Some(n::LOCK_HOST) => {
+                return self.server_of_parts([n::LOCK_HOST, n::LOCK_PORT, n::LOCK_PASS], "").map(Some);
+            }
             Some(alone) => {
                 return self.tell(Problem::new(alone, "is set, but LOCK_REDIS_HOST is not; set both or none"));
             }
@@ -57,9 +60,9 @@ impl Check<'_> {
         }
         let has_host = self.is_given(n::REDIS_HOST);
         if has_host && self.is_given(n::QUEUE_PORT) {
-            return self.place_of_parts([n::REDIS_HOST, n::QUEUE_PORT, n::REDIS_PASS], APPLICATION).map(Some);
+            return self.server_of_parts([n::REDIS_HOST, n::QUEUE_PORT, n::REDIS_PASS], APPLICATION).map(Some);
         }
-        let found = if self.is_given(n::QUEUE) { self.place_of_queue()? } else { None };
+        let found = if self.is_given(n::QUEUE) { self.server_of_queue()? } else { None };
         if found.is_none() && has_host {
             // The port of the queue tells it from a cache, which is emptied now and then, and the lease with it. Alone
             // it is any application's, as REDIS_QUEUE_PORT is: nothing to depend on unasked.
@@ -70,7 +73,7 @@ impl Check<'_> {
         Ok(found)
     }
 
-    fn place_of_url(&mut self) -> Result<Found, Told> {
+    fn server_of_url(&mut self) -> Result<Option<Server>, Told> {
         let picked = self.pick(n::REDIS_URL).ok_or(Told)?;
         if picked.text.eq_ignore_ascii_case("none") {
             self.tell_of_lock("is ignored, as BELLWETHER_REDIS_URL is none; unset one of them");
@@ -79,17 +82,21 @@ impl Check<'_> {
         // A password cannot be put into a flag.
         let is_flag = picked.culprit.starts_with("--");
         let password = if is_flag { format!("{}_FILE", n::REDIS_URL) } else { picked.culprit.clone() };
-        let place = RedisPlace::Url(picked.text);
+        let origin = Origin { password: password.into(), ..Origin::of(picked.culprit.clone()) };
+        let server = match Server::parse(&picked.text) {
+            Ok(server) => server.with_origin(origin),
+            Err(error) => return self.tell(Problem::new(picked.culprit, error.to_string())),
+        };
         if !self.is_given(n::LOCK_HOST) {
             self.tell_of_lock("is ignored, as BELLWETHER_REDIS_URL says all of it; put it there");
-        } else if !self.lock_is_at(&place) {
+        } else if !self.lock_is_at(&server) {
             self.tell_of_lock("is another Redis than that of BELLWETHER_REDIS_URL, which counts; unset one of them");
         }
-        Ok(Some((place, RedisOrigin { place: picked.culprit, password })))
+        Ok(Some(server))
     }
 
     /// `hint` is added to what is wrong.
-    fn place_of_parts(&mut self, names: [&'static str; 3], hint: &str) -> Result<(RedisPlace, RedisOrigin), Told> {
+    fn server_of_parts(&mut self, names: [&'static str; 3], hint: &str) -> Result<Server, Told> {
         let [of_host, of_port, of_password] = names;
         let before = self.problems.len();
         let host = self.optional(of_host, |text| host(text).map_err(|wrong| wrong + hint));
@@ -98,20 +105,18 @@ impl Check<'_> {
         if self.problems.len() > before {
             return Err(Told);
         }
-        let origin = RedisOrigin {
-            place: of_host.to_owned(),
-            password: password.as_ref().map_or_else(|| of_password.to_owned(), |picked| picked.culprit.clone()),
-        };
-        let password = password.map(|picked| picked.text);
-        Ok((RedisPlace::Parts { host: host.ok_or(Told)?, port: port.ok_or(Told)?, password }, origin))
+        let server = Server::tcp(&host.ok_or(Told)?, port.ok_or(Told)?);
+        let origin = Origin::of(of_host);
+        Ok(match password {
+            Some(picked) => {
+                server.with_password(&picked.text).with_origin(Origin { password: picked.culprit.into(), ..origin })
+            }
+            None => server.with_origin(Origin { password: of_password.into(), ..origin }),
+        })
     }
 
-    fn place_of_queue(&mut self) -> Result<Found, Told> {
+    fn server_of_queue(&mut self) -> Result<Option<Server>, Told> {
         let picked = self.pick(n::QUEUE).ok_or(Told)?;
-        let origin = RedisOrigin { place: picked.culprit.clone(), password: picked.culprit.clone() };
-        if is_url(&picked.text) {
-            return Ok(Some((RedisPlace::Url(picked.text), origin)));
-        }
         if !picked.text.contains(':') {
             // Some frameworks call a queue's name so (REDIS_QUEUE=default).
             let text = "does not hold the lease: it is neither host:port nor a URL; \
@@ -119,8 +124,15 @@ impl Check<'_> {
             self.notices.push(Notice::new(picked.culprit, text));
             return Ok(None);
         }
-        match host_and_port(&picked.text) {
-            Ok((host, port)) => Ok(Some((RedisPlace::Parts { host, port, password: None }, origin))),
+        let server = if picked.text.contains("://") {
+            Server::parse(&picked.text).map_err(|error| error.to_string())
+        } else {
+            let address = host_and_port(&picked.text, None);
+            let wrong = "is neither host:port nor a URL such as redis://host:6379";
+            address.map(|(host, port)| Server::tcp(&host, port)).map_err(|_| wrong.to_owned())
+        };
+        match server {
+            Ok(server) => Ok(Some(server.with_origin(Origin::of(picked.culprit)))),
             Err(wrong) => self.tell(Problem::new(picked.culprit, wrong + APPLICATION)),
         }
     }
@@ -143,12 +155,12 @@ impl Check<'_> {
         self.notices.extend(notices);
     }
 
-    fn lock_is_at(&self, place: &RedisPlace) -> bool {
+    fn lock_is_at(&self, server: &Server) -> bool {
         let text = |name| self.lookup(name).and_then(|value| value.into_string().ok());
         let host = text(n::LOCK_HOST).and_then(|text| host(&text).ok());
         let port = text(n::LOCK_PORT).map_or(Ok(6379), |text| port(&text));
         match (host, port) {
-            (Some(host), Ok(port)) => place.is_at(&RedisPlace::Parts { host, port, password: None }),
+            (Some(host), Ok(port)) => server.is_at(&host, port),
             _ => false,
         }
     }
@@ -184,4 +196,14 @@ const APPLICATION: &str =
 fn wait(text: &str) -> Result<Duration, String> {
     let span = seconds(text)?;
     Ok(if span.is_zero() { Duration::from_secs_f64(LONGEST_SECS) } else { span })
+}
+
+/// A name or an IP address. What was given is not shown: it may be a URL with a password.
+fn host(text: &str) -> Result<String, String> {
+    let bare = text.parse::<Ipv6Addr>().is_ok();
+    let address = if bare { format!("[{text}]") } else { text.to_owned() };
+    let wrong = "is no host; a name or an IP address is needed, without scheme and port";
+    let has_port = if address.starts_with('[') { !address.ends_with(']') } else { address.contains(':') };
+    let found = host_and_port(&address, Some(1)).ok().filter(|_| !has_port);
+    found.map(|(host, _)| host).ok_or_else(|| wrong.to_owned())
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 #[cfg(feature = "redis")]
-use crate::settings::redis::{RedisPlace, RedisSettings};
+use crate::settings::redis::RedisSettings;
 
 fn bench(env: &[(&str, &str)]) -> Bench {
     env.iter().fold(Bench::new(), |bench, (name, value)| bench.set(name, value))
@@ -16,12 +16,9 @@ fn found(env: &[(&str, &str)]) -> RedisSettings {
 /// Place, password, and what is named for both.
 #[cfg(feature = "redis")]
 fn told(env: &[(&str, &str)]) -> String {
-    let found = found(env);
-    let place = match &found.place {
-        RedisPlace::Url(url) => url.clone(),
-        RedisPlace::Parts { password, .. } => format!("{} {}", found.place, password.as_deref().unwrap_or("-")),
-    };
-    format!("{place} ({}, {})", found.origin.place, found.origin.password)
+    let server = found(env).server;
+    let (password, origin) = (server.password().unwrap_or("-"), server.origin());
+    format!("{server} {password} ({}, {})", origin.place, origin.password)
 }
 
 const URL: (&str, &str) = ("BELLWETHER_REDIS_URL", "redis://u:p@url:1/2");
@@ -38,20 +35,20 @@ const LINKS: [(&str, &str); 2] =
 fn the_first_source_that_is_set_says_it_all() {
     let all: Vec<(&str, &str)> = [URL].into_iter().chain(LOCK).chain(APP).chain([QUEUE]).collect();
     for (env, expected) in [
-        (&all[..], "redis://u:p@url:1/2 (BELLWETHER_REDIS_URL, BELLWETHER_REDIS_URL)"),
-        (&all[1..], "lock:2 lock-pass (LOCK_REDIS_HOST, LOCK_REDIS_PASS)"),
-        (&all[4..], "app:3 app-pass (REDIS_HOST, REDIS_PASS)"),
-        (&all[5..], "queue:4 - (REDIS_QUEUE, REDIS_QUEUE)"),
-        (&all[1..2], "lock:6379 - (LOCK_REDIS_HOST, LOCK_REDIS_PASS)"),
-        (&[LOCK[0], APP[2], QUEUE], "lock:6379 - (LOCK_REDIS_HOST, LOCK_REDIS_PASS)"),
-        (&[APP[0], APP[1]], "app:3 - (REDIS_HOST, REDIS_PASS)"),
-        (&[APP[0], QUEUE], "queue:4 - (REDIS_QUEUE, REDIS_QUEUE)"),
-        (&[LOCK[0], LINKS[0]], "lock:6379 - (LOCK_REDIS_HOST, LOCK_REDIS_PASS)"),
-        (&[LINKS[0], LINKS[1], APP[0], QUEUE], "queue:4 - (REDIS_QUEUE, REDIS_QUEUE)"),
-        (&[("REDIS_QUEUE", "redis://:p%40ss@queue/1")], "redis://:p%40ss@queue/1 (REDIS_QUEUE, REDIS_QUEUE)"),
-        (&[("REDIS_QUEUE", "[::1]:6379")], "[::1]:6379 - (REDIS_QUEUE, REDIS_QUEUE)"),
-        (&[("LOCK_REDIS_HOST", "::1"), LOCK[1]], "[::1]:2 - (LOCK_REDIS_HOST, LOCK_REDIS_PASS)"),
-        (&[("BELLWETHER_REDIS_URL", ""), QUEUE], "queue:4 - (REDIS_QUEUE, REDIS_QUEUE)"),
+        (&all[..], "redis://url:1/2 p (BELLWETHER_REDIS_URL, BELLWETHER_REDIS_URL)"),
+        (&all[1..], "redis://lock:2/0 lock-pass (LOCK_REDIS_HOST, LOCK_REDIS_PASS)"),
+        (&all[4..], "redis://app:3/0 app-pass (REDIS_HOST, REDIS_PASS)"),
+        (&all[5..], "redis://queue:4/0 - (REDIS_QUEUE, REDIS_QUEUE)"),
+        (&all[1..2], "redis://lock:6379/0 - (LOCK_REDIS_HOST, LOCK_REDIS_PASS)"),
+        (&[LOCK[0], APP[2], QUEUE], "redis://lock:6379/0 - (LOCK_REDIS_HOST, LOCK_REDIS_PASS)"),
+        (&[APP[0], APP[1]], "redis://app:3/0 - (REDIS_HOST, REDIS_PASS)"),
+        (&[APP[0], QUEUE], "redis://queue:4/0 - (REDIS_QUEUE, REDIS_QUEUE)"),
+        (&[LOCK[0], LINKS[0]], "redis://lock:6379/0 - (LOCK_REDIS_HOST, LOCK_REDIS_PASS)"),
+        (&[LINKS[0], LINKS[1], APP[0], QUEUE], "redis://queue:4/0 - (REDIS_QUEUE, REDIS_QUEUE)"),
+        (&[("REDIS_QUEUE", "redis://:p%40ss@queue/1")], "redis://queue:6379/1 p@ss (REDIS_QUEUE, REDIS_QUEUE)"),
+        (&[("REDIS_QUEUE", "[::1]:6379")], "redis://[::1]:6379/0 - (REDIS_QUEUE, REDIS_QUEUE)"),
+        (&[("LOCK_REDIS_HOST", "::1"), LOCK[1]], "redis://[::1]:2/0 - (LOCK_REDIS_HOST, LOCK_REDIS_PASS)"),
+        (&[("BELLWETHER_REDIS_URL", ""), QUEUE], "redis://queue:4/0 - (REDIS_QUEUE, REDIS_QUEUE)"),
     ] {
         assert_eq!(told(env), expected, "{env:?}");
     }
@@ -86,13 +83,16 @@ fn secrets_come_from_files_and_stay_hidden_however_short() {
     };
     let (pass, url) = (file("pass", "p/q\n"), file("url", "redis://:p%2Fq@db\n"));
     for (env, expected) in [
-        (&[LOCK[0], ("LOCK_REDIS_PASS_FILE", &*pass)][..], "lock:6379 p/q (LOCK_REDIS_HOST, LOCK_REDIS_PASS_FILE)"),
-        (&[APP[0], APP[1], ("REDIS_PASS_FILE", &*pass)], "app:3 p/q (REDIS_HOST, REDIS_PASS_FILE)"),
+        (
+            &[LOCK[0], ("LOCK_REDIS_PASS_FILE", &*pass)][..],
+            "redis://lock:6379/0 p/q (LOCK_REDIS_HOST, LOCK_REDIS_PASS_FILE)",
+        ),
+        (&[APP[0], APP[1], ("REDIS_PASS_FILE", &*pass)], "redis://app:3/0 p/q (REDIS_HOST, REDIS_PASS_FILE)"),
         (
             &[("BELLWETHER_REDIS_URL_FILE", &*url)],
-            "redis://:p%2Fq@db (BELLWETHER_REDIS_URL_FILE, BELLWETHER_REDIS_URL_FILE)",
+            "redis://db:6379/0 p/q (BELLWETHER_REDIS_URL_FILE, BELLWETHER_REDIS_URL_FILE)",
         ),
-        (&[("REDIS_QUEUE_FILE", &*url)], "redis://:p%2Fq@db (REDIS_QUEUE_FILE, REDIS_QUEUE_FILE)"),
+        (&[("REDIS_QUEUE_FILE", &*url)], "redis://db:6379/0 p/q (REDIS_QUEUE_FILE, REDIS_QUEUE_FILE)"),
     ] {
         assert_eq!(told(env), expected);
         let settings = bench(env).settings();
@@ -104,8 +104,9 @@ fn secrets_come_from_files_and_stay_hidden_however_short() {
     assert_eq!(bench(&env).settings().mask.mask("app-pass"), "***");
     assert_eq!(bench(&[("REDIS_PASS", "app")]).settings().mask.mask("app"), "app");
     let flag = bench(&[("BELLWETHER_REDIS_URL_FILE", &url)]).flag("BELLWETHER_REDIS_URL", "redis://flag").settings();
-    let origin = flag.redis.unwrap().origin;
-    assert_eq!((origin.place.as_str(), origin.password.as_str()), ("--redis-url", "BELLWETHER_REDIS_URL_FILE"));
+    let server = flag.redis.unwrap().server;
+    let origin = server.origin();
+    assert_eq!((&*origin.place, &*origin.password), ("--redis-url", "BELLWETHER_REDIS_URL_FILE"));
 }
 
 #[test]
@@ -116,14 +117,11 @@ fn what_is_wrong_is_told_without_secrets() {
         text
     };
     let url = |text| refused(&[("BELLWETHER_REDIS_URL", text)]);
-    insta::allow_duplicates! {
-        for text in ["db:6379", ":hunter2@db:6379", "://:hunter2@db", "redis://", "nothing"] {
-            let told = url(text);
-            if cfg!(feature = "redis") {
-                insta::assert_snapshot!(told, @"BELLWETHER_REDIS_URL: is no URL; write it as redis://host:6379");
-            }
-        }
+    for text in ["db:6379", ":hunter2@db:6379", "://:hunter2@db", "redis://", "nothing", "rediss://:hunter2@db"] {
+        assert!(url(text).starts_with("BELLWETHER_REDIS_URL: "), "{text}");
     }
+    insta::assert_snapshot!(url("db:6379"), @"BELLWETHER_REDIS_URL: is neither redis://[user:password@]host[:port][/db] nor unix:///path/to/socket");
+    insta::assert_snapshot!(url("redis://:hunter2@"), @"BELLWETHER_REDIS_URL: has no usable host; a name, an IPv4 address or an IPv6 address in [] is allowed");
     insta::assert_snapshot!(refused(&LOCK[1..]), @"LOCK_REDIS_PORT: is set, but LOCK_REDIS_HOST is not; set both or none");
     insta::assert_snapshot!(refused(&LOCK[2..]), @"LOCK_REDIS_PASS: is set, but LOCK_REDIS_HOST is not; set both or none");
     insta::assert_snapshot!(refused(&[("LOCK_REDIS_PASS_FILE", "/nowhere"), QUEUE]), @"LOCK_REDIS_PASS_FILE: is set, but LOCK_REDIS_HOST is not; set both or none");
@@ -205,7 +203,7 @@ fn with_a_redis_untrusted_locks_elect_nobody() {
     insta::assert_snapshot!(bench(&[untrusted, QUEUE, ("STEP_STALE_SECS", "5")]).refused(), @"STEP_STALE_SECS: 5 s is too short; at least 6 s are needed");
     insta::assert_snapshot!(bench(&[untrusted, ("BELLWETHER_REDIS_URL", "none")]).refused(), @"BELLWETHER_VOLUME_LOCKS: untrusted locks cannot elect a leader, and without Redis nothing else does; set BELLWETHER_REDIS_URL, or use a volume whose locks hold between the replicas");
     // One mistake is one problem.
-    insta::assert_snapshot!(bench(&[untrusted, ("BELLWETHER_REDIS_URL", "db")]).refused(), @"BELLWETHER_REDIS_URL: is no URL; write it as redis://host:6379");
+    insta::assert_snapshot!(bench(&[untrusted, ("BELLWETHER_REDIS_URL", "db")]).refused(), @"BELLWETHER_REDIS_URL: is neither redis://[user:password@]host[:port][/db] nor unix:///path/to/socket");
 }
 
 #[test]
