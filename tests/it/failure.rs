@@ -70,7 +70,8 @@ fn a_step_that_always_fails_is_tried_as_often_as_allowed_however_many_replicas_r
 #[test]
 fn a_step_that_dies_with_its_leader_each_time_is_given_up_too() {
     let script = "begin; echo 'last words'; gate; finish";
-    let stack = Stack::new().env("STEP_STALE_SECS", "1").step(Step::script("migrate", script));
+    let stack =
+        Stack::new().without("LOCK_RENEW_TTL_SECS").env("STEP_STALE_SECS", "1").step(Step::script("migrate", script));
     let journal = stack.journal();
     for attempt in 1..=3 {
         let mut leader = stack.start_replica();

@@ -6,6 +6,7 @@
 
 mod boot;
 mod durability;
+mod election;
 mod failure;
 mod init;
 mod isolate;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
 
+use crate::election::Election;
 use crate::stack::{Stack, Step};
 use crate::wait::wait_until;
 
@@ -26,9 +27,9 @@ fn a_replica_that_may_not_lead_touches_nothing_and_serves_when_ready() {
     let strace = ["strace", "-f", "-qq", "-e", "trace=%file,%desc", "-o", trace.to_str().unwrap()];
     let mut follower = stack.replica().env("IS_LEADER", "0").under(&strace).start();
     let root = format!("\"{}\", O_RDONLY", stack.volume().display());
-    wait_until("three looks", || {
+    wait_until("looks", || {
         assert!(follower.is_running(), "{}", follower.log());
-        fs::read_to_string(&trace).is_ok_and(|text| text.matches(&root).count() >= 4)
+        fs::read_to_string(&trace).is_ok_and(|text| text.matches(&root).count() >= Election::LOOKS)
     });
     assert_eq!(stack.names("."), [""; 0]);
     assert_eq!(traces_of_writing(&trace, stack.volume()), [""; 0]);

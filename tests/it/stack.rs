@@ -10,6 +10,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use crate::election::Election;
 use crate::journal::Journal;
 use crate::replica::{Launch, Replica};
 use crate::wait::{Nanos, kill_bearing, mtime};
@@ -64,6 +65,8 @@ impl Step {
 #[must_use]
 #[derive(Debug)]
 pub(crate) struct Stack {
+    /// What elects a leader outlives the replicas, which are killed when the stack is dropped.
+    pub(crate) election: Election,
     scratch: TempDir,
     volume: PathBuf,
     plan: Map<String, Value>,
@@ -84,7 +87,9 @@ impl Stack {
         fs::set_permissions(path("journal"), Permissions::from_mode(0o666)).unwrap();
         let plan = Map::from_iter([("name".to_owned(), json!("shop")), ("steps".to_owned(), json!([]))]);
         let volume = path("volume");
-        let stack = Stack { scratch, volume, plan, env: BTreeMap::new(), gates: Mutex::default() };
+        let election = Election::start();
+        let env = election.settings().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let stack = Stack { election, scratch, volume, plan, env, gates: Mutex::default() };
         let [root, plan] = [&stack.volume, &stack.scratch().join("plan.json")].map(|path| path.display().to_string());
         stack
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
@@ -115,6 +120,12 @@ impl Stack {
     /// A variable that every replica sees.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Stack {
         self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// A variable that replicas do not see after all.
+    pub(crate) fn without(mut self, name: &str) -> Stack {
+        self.env.remove(name);
         self
     }
 
