@@ -3,6 +3,9 @@
 #![expect(clippy::print_stdout, reason = "a test that fails shows what its replicas said")]
 
 mod election;
+mod faults;
+mod scene;
+mod untrusted;
 
 #[path = "../it/boot.rs"]
 mod boot;
