@@ -15,8 +15,12 @@ const fn secs(secs: u64) -> Duration {
 }
 
 fn config(trust: Trust) -> Config {
+    config_with_wait(trust, secs(120))
+}
+
+fn config_with_wait(trust: Trust, redis_wait: Duration) -> Config {
     let grace = Duration::from_millis(500);
-    let times = LeaseTimes::new(TTL, None, grace, secs(120), trust).unwrap();
+    let times = LeaseTimes::new(TTL, None, grace, redis_wait, trust).unwrap();
     let policy = Policy { stale_after: STALE, ..Policy::default() };
     Config::new(usual_plan(), Election::Lease(times), trust, policy).unwrap()
 }
@@ -177,6 +181,23 @@ fn a_replica_without_redis_gives_up_only_when_nobody_is_seen_at_work() {
     assert_eq!(world.outcome(late), None, "markers beat");
     world.redis.down = false;
     all_hand_off(&mut world, &lives);
+}
+
+#[test]
+fn however_short_the_wait_for_redis_whoever_beats_is_seen_at_work() {
+    for wait in [1, 300, 1000, 2000].map(Duration::from_millis) {
+        let mut world = World::new(true);
+        world.scripts = Box::new(|_, _| Script { lasts: secs(40), end: StepEnd::Exit(0) });
+        let lives = [(); 3].map(|()| world.start("v1", &config_with_wait(Trust::Trusted, wait)));
+        world.run_until(secs(10), "steps run", |world| world.running().len() == 2);
+        let leader = world.leader().unwrap();
+        world.redis.down = true;
+        world.run_for(secs(30));
+        assert_eq!(lives.map(|life| world.outcome(life).cloned()), [None, None, None], "{wait:?}");
+        world.kill(leader);
+        let ended = |world: &World| lives.iter().filter(|&&life| world.outcome(life).is_some()).count();
+        world.run_until(STALE + secs(10), "the others give up", |world| ended(world) == 2);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::protocol::action::{Action, Actions, Notice};
 use crate::protocol::config::{Election, LeaseTimes, Trust};
 use crate::protocol::lease::Ask;
 use crate::protocol::names::Epoch;
+use crate::protocol::staleness::occupants;
 use crate::protocol::time::Timestamp;
 
 impl Machine {
@@ -149,9 +150,22 @@ impl Machine {
         self.lease.next_deadline().filter(|_| asking)
     }
 
-    /// When this follower gives up on Redis: unreachable, not ready, and nobody seen at work for that long.
+    /// When this follower gives up on Redis: unreachable, not ready, and nobody seen at work for that long. Whoever is
+    /// not stale is at work, however short the wait.
     pub(super) fn redis_deadline(&self) -> Option<Timestamp> {
         let since = self.lease.unreachable_since()?;
-        Some(since + self.lease_times()?.redis_wait())
+        let waited = since + self.lease_times()?.redis_wait();
+        let judge = self.judge();
+        let at_work = self.view.iter().flat_map(occupants).map(|(who, o)| self.watches.stale_at(&who, o, &judge));
+        at_work.chain([waited]).max()
+    }
+
+    /// Whether this follower gives up on Redis. Nobody is called idle before a last look.
+    pub(super) fn gives_up_on_redis(&mut self, now: Timestamp) -> bool {
+        let Some(deadline) = self.redis_deadline().filter(|&at| at <= now) else { return false };
+        if self.looks.last < deadline && !self.looks.in_flight {
+            self.look_from(now);
+        }
+        self.looks.last >= deadline
     }
 }

@@ -92,7 +92,7 @@ impl Machine {
         if self.ready_deadline().is_some_and(|deadline| deadline <= now) {
             return self.finish(now, Outcome::GaveUp, out);
         }
-        if self.redis_deadline().is_some_and(|deadline| deadline <= now) {
+        if self.gives_up_on_redis(now) {
             return self.finish(now, Outcome::RedisUnavailable, out);
         }
         self.say_whom_we_wait_for(now, out);
