@@ -4,6 +4,7 @@
 
 mod election;
 mod faults;
+mod outage;
 mod scene;
 mod untrusted;
 
