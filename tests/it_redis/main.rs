@@ -5,6 +5,7 @@
 mod election;
 mod faults;
 mod outage;
+mod refusals;
 mod scene;
 mod untrusted;
 
@@ -22,7 +23,6 @@ mod journal;
 mod meddling;
 #[path = "../it/odds.rs"]
 mod odds;
-#[expect(dead_code, reason = "what `tests/lease` alone uses")]
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
 #[path = "../it/replica.rs"]
