@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "a test that fails shows what its replicas said")]
 
+mod economy;
 mod election;
 mod faults;
 mod outage;
 mod refusals;
 mod scene;
+mod traffic;
 mod untrusted;
 
 #[path = "../it/boot.rs"]

@@ -1,0 +1,161 @@
+//! How little Redis is asked, and that announcements, not polls, make replicas go on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustix::process::Signal;
+
+use crate::replica::Replica;
+use crate::scene::Scene;
+use crate::stack::{Stack, Step};
+use crate::traffic::{Asked, Traffic};
+use crate::wait::{Nanos, SECOND, wait_until};
+
+/// How often a follower looks and asks when nothing is announced.
+const POLL: Nanos = 5 * SECOND;
+
+/// So long a lease that nobody asks because of its end.
+const LONG: &str = "60";
+
+fn stack() -> Stack {
+    Stack::new().env("LOCK_RENEW_TTL_SECS", LONG).env("STEP_STALE_SECS", "600")
+}
+
+fn token_of(stack: &Stack, replica: &Replica) -> String {
+    let holder = stack.holder().unwrap();
+    assert_eq!(holder["pid"], replica.pid());
+    holder["token"].as_str().unwrap().to_owned()
+}
+
+/// Has every follower look and ask, and waits for it: when each of them did.
+fn call(stack: &Stack, traffic: &mut Traffic<'_>, leader: &str, followers: usize) -> BTreeMap<String, Nanos> {
+    let from = traffic.look().len();
+    stack.redis().cli(&["PUBLISH", &stack.channel(), "test"]);
+    let mut asked = BTreeMap::new();
+    wait_until("everybody asking", || {
+        asked = last_of_each(&traffic.look()[from..]);
+        asked.remove(leader);
+        asked.len() >= followers
+    });
+    asked
+}
+
+/// When each replica asked last.
+fn last_of_each(seen: &[Asked]) -> BTreeMap<String, Nanos> {
+    seen.iter().filter_map(|asked| Some((asked.token.clone()?, asked.at))).collect()
+}
+
+/// The release that Redis has understood: the first time it has to be told the script.
+fn release(seen: &[Asked]) -> usize {
+    seen.iter().rposition(|asked| asked.is_release).expect("a release")
+}
+
+#[test]
+fn a_waiting_crowd_asks_once_a_poll_each_and_nothing_any_more_when_it_is_ready() {
+    const FOLLOWERS: usize = 20;
+    let stack = stack().step(Step::gated("migrate"));
+    let mut traffic = Traffic::open(stack.redis());
+    let mut leader = stack.start_leader();
+    stack.journal().wait("start", "migrate", 1);
+    let led = traffic.look().len();
+    let mut crowd: Vec<Replica> = (0..FOLLOWERS).map(|_| stack.start_replica()).collect();
+    let listen = format!("\n{}", FOLLOWERS + 1);
+    wait_until("a crowd that listens", || {
+        stack.redis().cli(&["PUBSUB", "NUMSUB", &stack.channel()]).ends_with(&listen)
+    });
+    wait_until("a crowd that has asked", || last_of_each(&traffic.look()[led..]).len() > FOLLOWERS);
+    let settled = traffic.look().to_vec();
+    let own = settled.iter().filter(|asked| asked.verb == "PUBSUB").count();
+    // Connecting, subscribing, asking, and asking again because something may have been announced meanwhile.
+    assert!(settled.len() - own <= 10 * (FOLLOWERS + 1), "{} commands", settled.len() - own);
+
+    let from = settled.len();
+    let begun = settled.last().unwrap().at;
+    // Whoever has not asked for a poll asks now.
+    wait_until("a poll", || traffic.look()[from..].iter().any(|asked| asked.at >= begun + POLL + SECOND));
+    let polled: Vec<Asked> = traffic.look()[from..].iter().filter(|asked| asked.at < begun + POLL).cloned().collect();
+    let mut commands: BTreeMap<Option<String>, usize> = BTreeMap::new();
+    for asked in &polled {
+        assert_eq!(asked.verb, "EVALSHA", "{asked:?}");
+        *commands.entry(asked.token.clone()).or_default() += 1;
+    }
+    assert!(commands.values().all(|&count| count == 1), "{commands:#?}");
+
+    stack.open_gate("migrate");
+    assert_eq!(leader.wait(), 0);
+    assert!(crowd.iter_mut().all(|replica| replica.wait() == 0));
+    let seen = traffic.look();
+    let after = release(seen);
+    assert!(seen[after + 1..].is_empty(), "{:#?}", &seen[after + 1..]);
+}
+
+#[test]
+fn acquiring_renewing_and_releasing_are_one_round_trip_each() {
+    let stack = stack().env("LOCK_HEARTBEAT_SECS", "0.3").step(Step::gated("migrate"));
+    // Somebody has told Redis the scripts.
+    let other = Stack::new().step(Step::quick("migrate"));
+    let url = format!("unix://{}", stack.redis().socket().display());
+    let mut first = other.replica().env("BELLWETHER_REDIS_URL", &url).start();
+    assert_eq!(first.wait(), 0);
+    let mut traffic = Traffic::open(stack.redis());
+    let mut leader = stack.start_leader();
+    wait_until("renewals", || traffic.look().iter().filter(|asked| asked.verb == "EVALSHA").count() >= 5);
+    stack.open_gate("migrate");
+    assert_eq!(leader.wait(), 0);
+    let seen = traffic.look();
+    let mut verbs: Vec<&str> = seen.iter().map(|asked| asked.verb.as_str()).collect();
+    let release = seen.last().unwrap();
+    assert!(release.is_release && release.token.is_some(), "{seen:#?}");
+    // Two connections, each shown to work; the rest are the lease's scripts by their digests.
+    verbs.retain(|verb| *verb != "EVALSHA");
+    verbs.sort_unstable();
+    assert_eq!(verbs, ["PING", "PING", "SUBSCRIBE"], "{seen:#?}");
+}
+
+#[test]
+fn the_step_of_a_stopped_leader_is_begun_again_one_announcement_later() {
+    let stack = stack().step(Step::script("migrate", "begin; gate; finish"));
+    let mut scene = Scene::start(&stack);
+    let leader = token_of(&stack, &scene.leader);
+    let mut traffic = Traffic::open(stack.redis());
+    let asked = call(&stack, &mut traffic, &leader, 2);
+    scene.leader.signal(Signal::TERM);
+    let begun = stack.journal().wait("start", "migrate", 2);
+    assert_eq!(scene.leader.wait(), 143);
+    let seen = traffic.look();
+    // The leader's; the end of the next one's leadership is still to come.
+    let announced = release(seen);
+    assert_eq!(seen[announced].token.as_ref(), Some(&leader));
+    let next = seen[announced + 1..].iter().find(|asked| asked.token.is_some()).expect("somebody who asks");
+    let last = asked[next.token.as_ref().unwrap()];
+    assert!(next.at >= seen[announced].at && next.at < last + POLL, "a poll was due: {next:?}");
+    assert!(begun.at > next.at);
+    stack.open_gate("migrate");
+    assert_eq!(scene.followers.each_mut().map(Replica::wait), [0, 0]);
+}
+
+#[test]
+fn what_is_announced_ready_is_served_before_anybody_polls() {
+    let stack = stack().step(Step::gated("migrate"));
+    let mut scene = Scene::start(&stack);
+    let mut worker = stack.replica().env("IS_LEADER", "0").start();
+    let listen = "\n4";
+    wait_until("a worker that listens", || {
+        stack.redis().cli(&["PUBSUB", "NUMSUB", &stack.channel()]).ends_with(listen)
+    });
+    let mut traffic = Traffic::open(stack.redis());
+    let leader = token_of(&stack, &scene.leader);
+    let asked = call(&stack, &mut traffic, &leader, 2);
+    let due = asked.values().min().unwrap() + POLL;
+    stack.open_gate("migrate");
+    for replica in scene.all() {
+        assert_eq!(replica.wait(), 0, "{}", replica.log());
+    }
+    assert_eq!(worker.wait(), 0);
+    let seen = traffic.look();
+    let announced = release(seen);
+    let asked: BTreeSet<_> = seen[announced + 1..].iter().map(|asked| &asked.verb).collect();
+    assert!(asked.is_empty(), "{asked:?}");
+    for served in stack.journal().of("serve", "-") {
+        assert!(served.at < due, "a poll was due {} ns before", served.at - due);
+    }
+}
