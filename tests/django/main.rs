@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod http;
+#[expect(dead_code, reason = "what the tests of the lease use")]
+#[path = "../redis_server/mod.rs"]
+mod redis_server;
 mod replica;
 mod site;
 mod venv;
@@ -11,12 +14,22 @@ mod waiting;
 
 use serde_json::{Value, json};
 
+use redis_server::RedisServer;
 use site::Site;
 use waiting::wait_for;
 
 #[test]
 fn a_migration_whose_leader_was_killed_is_applied_once_and_all_three_serve() {
-    let site = Site::new();
+    assert_is_migrated_once(&Site::new(None));
+}
+
+#[test]
+fn elected_by_redis_a_migration_whose_leader_was_killed_is_applied_once_and_all_three_serve() {
+    let redis = RedisServer::start();
+    assert_is_migrated_once(&Site::new(Some(redis.url())));
+}
+
+fn assert_is_migrated_once(site: &Site) {
     site.hold();
     let mut replicas = [1, 2, 3].map(|number| site.start(number));
     let rows = wait_for("the slow migration to be in the middle", || Some(site.rows()).filter(|rows| !rows.is_empty()));

@@ -19,18 +19,19 @@ pub(crate) struct Site {
     example: PathBuf,
     path: OsString,
     scratch: TempDir,
+    redis_url: Option<String>,
 }
 
 impl Site {
-    /// An empty volume; the virtual environment is there when this returns.
-    pub(crate) fn new() -> Site {
+    /// An empty volume; the virtual environment is there when this returns. Without a URL the guard alone elects.
+    pub(crate) fn new(redis_url: Option<String>) -> Site {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/django");
         let programs = venv::programs(&example.join("requirements.txt"));
         let inherited = env::var_os("PATH").unwrap_or_default();
         let path = env::join_paths([programs].into_iter().chain(env::split_paths(&inherited))).unwrap();
         let scratch = TempDir::new().unwrap();
         fs::create_dir(scratch.path().join("volume")).unwrap();
-        Site { example, path, scratch }
+        Site { example, path, scratch, redis_url }
     }
 
     fn volume(&self) -> PathBuf {
@@ -61,6 +62,7 @@ impl Site {
         command.env("IMAGE_REV", REV).env("STEP_STALE_SECS", "2");
         command.env("BELLWETHER_VOLUME", self.volume()).env("BELLWETHER_PLAN", self.example.join("plan.json"));
         command.env("SHOP_HOLD_FILE", self.hold_file()).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.envs(self.redis_url.iter().map(|url| ("BELLWETHER_REDIS_URL", url)));
         command.current_dir(&self.example).process_group(0).stdin(Stdio::null());
         command.stdout(output.try_clone().unwrap()).stderr(output);
         Replica::new(command.spawn().unwrap(), log)
