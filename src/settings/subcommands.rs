@@ -108,7 +108,10 @@ pub(super) static SUBCOMMANDS: &[Entry] = &[
         Subcommand::Demo,
         "demo",
         "watch three replicas on a temporary volume while their leader is killed",
-        &[switch("keep", "keep the temporary volume")],
+        &[
+            switch("keep", "keep the temporary volume"),
+            switch("no-redis", "let the guard alone elect, though a redis-server is installed"),
+        ],
     ),
 ];
 
