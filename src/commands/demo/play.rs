@@ -24,8 +24,9 @@ use crate::volume::UnixMillis;
 const LIMIT: Duration = Duration::from_secs(60);
 /// How often processes are looked at.
 const TICK: Duration = Duration::from_millis(5);
-/// An orchestrator takes a moment to start a container again.
-const RESTART_AFTER: Duration = Duration::from_millis(400);
+/// An orchestrator takes a moment to start a container again; by then the killed leader's lease has ended, and one of
+/// the others leads.
+const RESTART_AFTER: Duration = Duration::from_secs(2);
 /// Lines that are shown when something does not happen.
 const LAST_LINES: usize = 20;
 
