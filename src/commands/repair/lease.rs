@@ -36,21 +36,23 @@ pub(super) fn take(
     hold_stop_signals();
     let mut desk = Desk::open(setup(redis, times, volume, id))?;
     match desk.acquire() {
-        Answer::Granted { sent, epoch } => {
-            let valid_until = sent + times.validity();
-            let until = match trust {
-                Trust::Trusted => valid_until,
-                // As long before as a leader would have begun to stop a step.
-                Trust::NotTrusted => valid_until - times.stop(),
-            };
-            Ok(Some(HeldLease { epoch, until, desk }))
-        }
+        Answer::Granted { sent, epoch } => Ok(Some(HeldLease { epoch, until: until(sent, times, trust), desk })),
         Answer::Unreachable(failure) => {
             // It may be carried out yet: giving the lease back is tried in any case.
             desk.release();
             Err(Refusal { exit: Exit::Unavailable, reason: format!("{failure}; nothing was touched") })
         }
         denied => Err(Refusal { exit: Exit::TryLater, reason: why(denied) }),
+    }
+}
+
+/// When it is too late to begin. Where nothing else keeps a leader away, so long before the lease ends as a leader would
+/// have begun to stop its steps.
+fn until(sent: Timestamp, times: &LeaseTimes, trust: Trust) -> Timestamp {
+    let valid_until = sent + times.validity();
+    match trust {
+        Trust::Trusted => valid_until,
+        Trust::NotTrusted => valid_until - times.stop(),
     }
 }
 
@@ -165,5 +167,41 @@ impl Drop for Desk {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::lease::Server;
+    use crate::protocol::LeaseWish;
+
+    fn times(trust: Trust) -> LeaseTimes {
+        let (stale, wait) = (Duration::from_secs(120), Duration::from_secs(1));
+        LeaseTimes::derive(LeaseWish::default(), stale, wait, trust).unwrap()
+    }
+
+    #[test]
+    fn it_is_too_late_when_the_lease_may_have_ended_and_earlier_without_trust() {
+        let sent = Timestamp::from_millis(1_000_000);
+        let [trusted, not_trusted] = [Trust::Trusted, Trust::NotTrusted].map(|trust| until(sent, &times(trust), trust));
+        assert_eq!(trusted.since(sent), Duration::from_millis(29_698));
+        assert_eq!(not_trusted.since(sent), Duration::from_millis(23_198));
+    }
+
+    #[test]
+    fn whoever_took_too_long_does_not_begin() {
+        let holder = Holder { token: Uuid::nil(), host: String::new(), pid: 1, rev: String::new(), epoch: None };
+        let (ttl, request_limit) = (Duration::from_secs(1), Duration::from_millis(1));
+        let server = Server::parse("unix:///nonexistent").unwrap();
+        let desk = Desk::open(LeaseSetup { server, scope: String::new(), holder, ttl, request_limit }).unwrap();
+        let mut lease = HeldLease { epoch: Epoch(0), until: boottime::now() + Duration::from_secs(60), desk };
+        assert!(lease.expect_valid().is_ok());
+        lease.until = boottime::now();
+        let refusal = lease.expect_valid().unwrap_err();
+        assert_eq!(refusal.exit, Exit::TryLater);
+        assert!(refusal.reason.contains("nothing was touched"), "{}", refusal.reason);
     }
 }
