@@ -78,17 +78,16 @@ fn cold(line: &CommandLine) -> Exit {
 
 /// Once, so that nobody has to guess it from what follows.
 fn say_who_elects(setup: &Setup) {
-    match (setup.config.election(), &setup.lease, setup.config.trust()) {
-        (Election::Lease(times), Some(LeaseSource { server, .. }), trust) => {
-            let ttl_secs = times.ttl().as_secs_f64();
-            let elects = match trust {
-                Trust::Trusted => "a lease in Redis elects the leader, and the guard on the volume lets one act",
-                Trust::NotTrusted => "a lease in Redis alone elects the leader: the volume's locks are not trusted",
-            };
-            info!(redis = %server, ttl_secs, "{elects}");
-        }
-        _ => warn!("no Redis is configured: the guard on the volume alone elects the leader"),
-    }
+    let (Election::Lease(times), Some(LeaseSource { server, .. })) = (setup.config.election(), &setup.lease) else {
+        warn!("no Redis is configured: the guard on the volume alone elects the leader");
+        return;
+    };
+    let ttl_secs = times.ttl().as_secs_f64();
+    let elects = match setup.config.trust() {
+        Trust::Trusted => "a lease in Redis elects the leader, and the guard on the volume lets one act",
+        Trust::NotTrusted => "a lease in Redis alone elects the leader: the volume's locks are not trusted",
+    };
+    info!(redis = %server, ttl_secs, "{elects}");
 }
 
 /// Runs a driver to its end: how it ended, the signal that stopped it, and the reason as far as the driver knows it.

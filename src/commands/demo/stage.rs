@@ -18,7 +18,7 @@ pub(super) const REV: &str = "demo-1";
 pub(super) const VICTIM: &str = "migrate";
 /// STEP_STALE_SECS of the replicas: short, for an impatient audience.
 pub(super) const STALE_SECS: &str = "2";
-/// BELLWETHER_REDIS_WAIT_SECS of the replicas: a demo that is killed takes its redis-server with it, and then they end.
+/// `BELLWETHER_REDIS_WAIT_SECS` of the replicas: a demo that is killed takes its redis-server with it, and then they end.
 pub(super) const REDIS_WAIT_SECS: &str = "10";
 
 /// The temporary directory, and what is in it.

@@ -81,6 +81,7 @@ pub(super) struct Lease {
 }
 
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "a number alone would not tell its unit")]
 pub(super) struct Times {
     /// How long a lease lasts without renewal.
     pub(super) ttl_secs: f64,

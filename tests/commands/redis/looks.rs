@@ -29,6 +29,9 @@ fn a_lease_is_shown_from_its_beginning_to_its_end() {
     redis [redis]/0, epoch 1
     ");
     let lease = &status["lease"];
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+    assert_snapshot!(keys(lease), @"server scope state holder left_secs epoch foreign failure");
+    assert_snapshot!(keys(&lease["holder"]), @"host pid revision epoch");
     assert!(lease["left_secs"].as_f64().is_some_and(|left| left > 0.0 && left <= 30.0), "{lease}");
     assert_eq!(lease["holder"]["pid"], leader.id());
     leader.signal(rustix::process::Signal::TERM);
