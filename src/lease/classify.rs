@@ -1,6 +1,5 @@
 //! From what the client library and the server say to a [`Failure`].
 
-use std::error::Error as _;
 use std::io;
 
 use redis::{RedisError, ServerErrorKind};
@@ -49,19 +48,23 @@ pub(super) fn is_unknown_script(error: &RedisError) -> bool {
 
 /// Whether nothing was wrong but that the other side has closed the connection.
 pub(super) fn is_closed(error: &RedisError) -> bool {
-    io_error(error).is_some_and(|error| class_of_io(error) == FailureClass::Closed)
+    error.is_connection_dropped()
 }
 
 /// Whether the server answered, and what it answered is a lack of permission.
 pub(super) fn is_not_permitted(error: &RedisError) -> bool {
-    io_error(error).is_none() && class_of_text(error) == FailureClass::NotPermitted
+    !error.is_io_error() && class_of_text(error) == FailureClass::NotPermitted
 }
 
 pub(super) fn of_redis(error: &RedisError, server: &Server) -> Failure {
-    match io_error(error) {
-        Some(error) => of_io(error, server),
-        None => Failure::new(class_of_text(error), server, &text_of(error)),
-    }
+    // On a connection that once worked.
+    let class = match error {
+        error if error.is_connection_dropped() => FailureClass::Closed,
+        error if error.is_timeout() => FailureClass::Timeout,
+        error if error.is_io_error() => FailureClass::Unreachable,
+        error => class_of_text(error),
+    };
+    Failure::new(class, server, &text_of(error))
 }
 
 pub(super) fn of_io(error: &io::Error, server: &Server) -> Failure {
@@ -70,10 +73,6 @@ pub(super) fn of_io(error: &io::Error, server: &Server) -> Failure {
         (class, _) => class,
     };
     Failure::new(class, server, &error.to_string())
-}
-
-fn io_error(error: &RedisError) -> Option<&io::Error> {
-    error.source()?.downcast_ref()
 }
 
 fn class_of_io(error: &io::Error) -> FailureClass {

@@ -62,7 +62,12 @@ impl Connection {
 
     /// Asks several things in one round trip.
     pub(super) async fn query_all<T: FromRedisValue>(&mut self, commands: &redis::Pipeline) -> Result<T, RedisError> {
-        commands.query_async(&mut self.redis).await
+        let answer: Result<T, RedisError> = commands.query_async(&mut self.redis).await;
+        answer.map_err(|error| {
+            // The error of all hides what the server said to each.
+            let first = error.clone().into_server_errors().and_then(|errors| errors.first().cloned());
+            first.map_or(error, |(_, said)| said.into())
+        })
     }
 
     /// Waits until the server closes it.
