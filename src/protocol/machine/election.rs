@@ -112,16 +112,15 @@ impl Machine {
 
     /// The lease was ours a moment ago and is not any more.
     ///
-    /// Under a trusted guard what runs is finished and nothing is started; otherwise everything stops at once.
+    /// Under a trusted guard what runs is finished and nothing is started; otherwise everything stops at once. Whoever
+    /// is only claiming finds out by itself.
     fn handle_lease_gone(&mut self, now: Timestamp, out: &mut Actions) {
         match (&self.role, self.config.trust()) {
             (Role::Following, _) if self.guard == Guard::Asked => {
                 self.guard = Guard::Free;
                 out.push(Action::CloseGuard);
             }
-            (Role::Claiming(_), _) | (Role::Leading | Role::Winding(_), Trust::NotTrusted) => {
-                self.wind(now, Why::LeaseLost, out);
-            }
+            (Role::Leading | Role::Winding(_), Trust::NotTrusted) => self.wind(now, Why::LeaseLost, out),
             (Role::Leading, Trust::Trusted) => out.say(Notice::LeaseLost),
             _ => {}
         }
