@@ -1,6 +1,5 @@
 //! The task that asks Redis, one request after another.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +39,7 @@ pub(super) struct Requests {
 impl Requests {
     /// Ends when nobody can ask any more.
     pub(super) async fn run(mut self, mut inbox: UnboundedReceiver<Task>) {
-        while let Some(task) = self.next_task(&mut inbox).await {
+        while let Some(task) = inbox.recv().await {
             match task {
                 Task::SetEpoch(epoch) => self.scripts.set_epoch(epoch.map(|epoch| epoch.0)),
                 Task::Ask(Request::Release) => {
@@ -55,23 +54,6 @@ impl Requests {
                     let answer = self.request(request).await.map(|reply| self.understand(request, reply));
                     (self.answers)(answer.unwrap_or_else(Answer::Unreachable));
                 }
-            }
-        }
-    }
-
-    /// Waits, and drops a connection that the server closes in the meantime.
-    async fn next_task(&mut self, inbox: &mut UnboundedReceiver<Task>) -> Option<Task> {
-        loop {
-            let closed = async {
-                match &mut self.connection {
-                    Some(connection) => connection.closed().await,
-                    None => pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = closed => self.connection = None,
-                task = inbox.recv() => return task,
             }
         }
     }
