@@ -123,6 +123,7 @@ impl OwnRedis {
     }
 
     #[cfg(not(feature = "redis"))]
+    #[expect(clippy::unused_async, reason = "where there is a Redis, it is waited for")]
     async fn answers(&mut self, log: &Path) -> Result<(), String> {
         Err(last_line(log))
     }
