@@ -121,6 +121,7 @@ fn signal(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
+#[cfg(feature = "redis")]
 #[test]
 fn under_a_lease_the_leader_is_killed_another_takes_over_and_all_three_serve() {
     assert_all_is_shown(&[], "lease in a redis-server of its own, guard on the volume");
@@ -164,7 +165,7 @@ fn ctrl_c_leaves_nothing_behind() {
     let running = processes(demo.scratch.path());
     let is_there = |words: &str| running.iter().any(|(_, line)| line.contains(words));
     assert!(is_there("bellwether run --") && is_there("__shim") && is_there("__step-helper"), "{running:?}");
-    assert!(is_there("redis-server"), "{running:?}");
+    assert_eq!(is_there("redis-server"), cfg!(feature = "redis"), "{running:?}");
     signal(demo.child.id().cast_signed(), Signal::INT);
     let over = demo.end();
     over.assert_ended_with(130);
@@ -186,6 +187,7 @@ fn when_the_demo_itself_is_killed_the_replicas_finish_and_end() {
     assert_eq!(history.matches(r#""event":"elected""#).count(), 1, "the first leader has finished:\n{history}");
 }
 
+#[cfg(feature = "redis")]
 /// The redis-server goes with it, so nobody gets a lease any more.
 #[test]
 fn when_the_demo_itself_is_killed_under_a_lease_what_runs_is_finished_and_everything_ends() {
@@ -206,6 +208,15 @@ fn without_a_redis_server_the_guard_elects() {
     demo.see("LEADER");
 }
 
+#[cfg(not(feature = "redis"))]
+#[test]
+fn a_build_without_redis_says_so() {
+    let mut demo = Demo::start_with(&[], "/usr/bin");
+    let line = demo.see("election");
+    assert!(line.contains("guard only: "), "{line}");
+}
+
+#[cfg(feature = "redis")]
 #[test]
 fn a_redis_server_that_does_not_come_up_is_told_of_and_the_guard_elects() {
     let programs = TempDir::new().unwrap();
