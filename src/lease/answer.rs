@@ -54,7 +54,7 @@ pub enum Answer {
     Deaf(Failure),
 }
 
-/// What stands in Redis, as [`peek`](super::peek) saw it.
+/// What stands in Redis, as `peek` saw it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Peek {
     /// Who has the lease.

@@ -39,8 +39,8 @@ type Stream = BufReader<Box<dyn Duplex>>;
 #[derive(Debug)]
 pub(super) struct Connection {
     redis: MultiplexedConnection,
-    /// The one task that reads and writes.
-    task: JoinSet<()>,
+    /// The one that reads and writes.
+    _task: JoinSet<()>,
 }
 
 impl Connection {
@@ -52,7 +52,7 @@ impl Connection {
         let (redis, driver) = made.map_err(|error| of_redis(&error, server))?;
         let mut task = JoinSet::new();
         task.spawn(driver);
-        Ok(Connection { redis, task })
+        Ok(Connection { redis, _task: task })
     }
 
     /// Asks, and waits for the answer.
@@ -68,11 +68,6 @@ impl Connection {
             let first = error.clone().into_server_errors().and_then(|errors| errors.first().cloned());
             first.map_or(error, |(_, said)| said.into())
         })
-    }
-
-    /// Waits until the server closes it.
-    pub(super) async fn closed(&mut self) {
-        self.task.join_next().await;
     }
 }
 

@@ -32,8 +32,12 @@ impl Holder {
     }
 
     /// The value to write.
+    ///
+    /// # Panics
+    ///
+    /// Never: texts and numbers are always JSON.
     pub fn value(&self) -> String {
-        serde_json::to_string(self).expect("texts and numbers are always JSON")
+        serde_json::to_string(self).expect("a holder is texts and numbers")
     }
 }
 

@@ -6,7 +6,7 @@
 //! | `bellwether:{<scope>}:epoch` | the highest epoch heard of; never lowered, a hint for whoever allots the next one |
 //! | `bellwether:{<scope>}:events` | a channel, not a key: something has changed, look |
 //!
-//! [`LeaseClient`] asks and listens; it decides nothing and knows no time but the limit of a request. Every answer goes to
+//! `LeaseClient` (feature `redis`) asks and listens; it decides nothing and knows no time but the limit of a request. Every answer goes to
 //! the function it was given. Two connections: one for requests, strictly one after another, and one for announcements.
 //!
 //! Who gives a request up does not know what became of it: a server that was only paused may still execute it. That does

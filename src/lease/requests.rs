@@ -1,6 +1,5 @@
 //! The task that asks Redis, one request after another.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,9 @@ use super::connection::Connection;
 use super::scripts::{Reply, Request, Scripts};
 use super::{Answer, Failure, Holder, LeaseSetup, lease_key};
 use crate::protocol::Epoch;
+
+/// Lua counts exactly up to here. An epoch above it is nobody's: whoever believed it could not count on for long.
+const HIGHEST_EPOCH: u64 = 1 << 53;
 
 /// What is told of a lease that has no end.
 const ENDLESS: Duration = Duration::from_secs(5);
@@ -40,7 +42,7 @@ pub(super) struct Requests {
 impl Requests {
     /// Ends when nobody can ask any more.
     pub(super) async fn run(mut self, mut inbox: UnboundedReceiver<Task>) {
-        while let Some(task) = self.next_task(&mut inbox).await {
+        while let Some(task) = inbox.recv().await {
             match task {
                 Task::SetEpoch(epoch) => self.scripts.set_epoch(epoch.map(|epoch| epoch.0)),
                 Task::Ask(Request::Release) => {
@@ -55,23 +57,6 @@ impl Requests {
                     let answer = self.request(request).await.map(|reply| self.understand(request, reply));
                     (self.answers)(answer.unwrap_or_else(Answer::Unreachable));
                 }
-            }
-        }
-    }
-
-    /// Waits, and drops a connection that the server closes in the meantime.
-    async fn next_task(&mut self, inbox: &mut UnboundedReceiver<Task>) -> Option<Task> {
-        loop {
-            let closed = async {
-                match &mut self.connection {
-                    Some(connection) => connection.closed().await,
-                    None => pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = closed => self.connection = None,
-                task = inbox.recv() => return task,
             }
         }
     }
@@ -105,7 +90,7 @@ impl Requests {
     fn understand(&self, request: Request, reply: Reply) -> Answer {
         let Reply { sent, ours, text, left_ms } = reply;
         if ours {
-            return Answer::Granted { sent, epoch: Epoch(text.parse().unwrap_or(0)) };
+            return Answer::Granted { sent, epoch: epoch_of(&text) };
         }
         if request == Request::Renew {
             return Answer::NotMine;
@@ -114,5 +99,24 @@ impl Requests {
         let endless = || Failure::endless(&self.setup.server, &lease_key(&self.setup.scope));
         let foreign = left.is_none().then(endless);
         Answer::Denied { sent, left: left.unwrap_or(ENDLESS), holder: Holder::parse(&text), foreign }
+    }
+}
+
+/// The epoch that Redis has heard of; 0 if it makes no sense.
+fn epoch_of(text: &str) -> Epoch {
+    Epoch(text.parse().ok().filter(|&epoch| epoch < HIGHEST_EPOCH).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_that_makes_no_sense_is_none() {
+        for (text, epoch) in
+            [("7", 7), ("", 0), ("x", 0), ("-1", 0), ("18446744073709551615", 0), ("9007199254740991", (1 << 53) - 1)]
+        {
+            assert_eq!(epoch_of(text), Epoch(epoch), "{text}");
+        }
     }
 }

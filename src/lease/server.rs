@@ -203,7 +203,7 @@ fn tcp(rest: &str) -> Result<Server, ServerError> {
     let (host, port) = host_and_port(authority, Some(DEFAULT_PORT))?;
     let db = match path {
         "" | "/" => 0,
-        path => number(&path[1..]).filter(|_| path.starts_with('/')).ok_or(ServerError::Database)?,
+        path => path.strip_prefix('/').and_then(database).ok_or(ServerError::Database)?,
     };
     Server::tcp(&host, port).with_db(db).with_user(&part(user)?).with_password(&part(password)?).checked()
 }
@@ -214,7 +214,7 @@ fn unix(rest: &str) -> Result<Server, ServerError> {
     let mut server = Server::at(Place::Unix(PathBuf::from(path.ok_or(ServerError::Path)?)));
     for option in options.split('&').filter(|option| !option.is_empty()) {
         server = match option.split_once('=').ok_or(ServerError::Option)? {
-            ("db", db) => server.with_db(number(db).ok_or(ServerError::Database)?),
+            ("db", db) => server.with_db(database(db).ok_or(ServerError::Database)?),
             ("user" | "username", user) => server.with_user(&part(user)?),
             ("pass" | "password", password) => server.with_password(&part(password)?),
             _ => return Err(ServerError::Option),
@@ -254,6 +254,11 @@ pub(crate) fn host_and_port(text: &str, default_port: Option<u16>) -> Result<(St
 fn number(text: &str) -> Option<u16> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|_| plain)
+}
+
+/// The number of a database. Nobody has ten thousand.
+fn database(text: &str) -> Option<u16> {
+    number(text).filter(|&db| db < 10_000)
 }
 
 /// A user or a password as written in a URL.

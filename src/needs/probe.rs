@@ -9,7 +9,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{Address, Need, Target};
-use crate::lease::Server;
 
 /// The longest a single try may take.
 pub(super) const TRY_LIMIT: Duration = Duration::from_secs(2);
@@ -76,7 +75,10 @@ pub(super) async fn try_once(need: &Need) -> Result<(), Failure> {
         match &need.target {
             Target::Tcp(address) => connect(address).await.map(drop),
             Target::Http { address, path } => http(address, path).await,
+            #[cfg(feature = "redis")]
             Target::Redis(server) => redis(server).await,
+            #[cfg(not(feature = "redis"))]
+            Target::Redis(server) => unreachable!("the parser refuses {server}"),
             Target::File(path) => file(path),
         }
     };
@@ -144,13 +146,8 @@ fn file(path: &Path) -> Result<(), Failure> {
     }
 }
 
-#[cfg(not(feature = "redis"))]
-async fn redis(_: &Server) -> Result<(), Failure> {
-    unreachable!("the parser refuses it")
-}
-
 #[cfg(feature = "redis")]
-async fn redis(server: &Server) -> Result<(), Failure> {
+async fn redis(server: &crate::lease::Server) -> Result<(), Failure> {
     use crate::lease::{self, FailureClass as Class};
 
     let reached = lease::ping(server, TRY_LIMIT).await;

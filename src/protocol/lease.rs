@@ -200,6 +200,19 @@ mod tests {
     }
 
     #[test]
+    fn whoever_holds_nothing_asks_an_unreachable_redis_once_a_second_and_a_holder_more_often() {
+        let second = Duration::from_secs(1);
+        let times = LeaseTimes::new(second * 3, None, second, second * 120, Trust::Trusted).unwrap();
+        let mut lease = Lease::default();
+        lease.handle_unreachable(at(10), &times);
+        assert_eq!(lease.ask_at(), Some(at(11)));
+        lease.handle_granted(at(11), Epoch(0), &times);
+        lease.handle_unreachable(at(12), &times);
+        assert_eq!(lease.ask_at(), Some(at(12) + times.request_limit()));
+        assert!(times.request_limit() < second);
+    }
+
+    #[test]
     fn what_is_asked_depends_on_whether_it_is_held() {
         let (mut lease, times) = (Lease::default(), times(Trust::Trusted));
         assert_eq!(lease.due(at(1), &times), None, "nothing is asked before it is wanted");

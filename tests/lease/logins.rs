@@ -37,6 +37,7 @@ const NEEDED: &[&str] = &[
 
 #[tokio::test]
 async fn a_user_with_the_rights_that_are_asked_for_can_do_everything() {
+    assert!(include_str!("../../README.md").contains(&format!("`{}`", NEEDED.join(" "))));
     let redis = RedisServer::start();
     add_user(&redis, NEEDED);
     let url = format!("redis://shepherd:p%40ss%2Fw@127.0.0.1:{}", redis.port());

@@ -1,4 +1,5 @@
-//! The lease against real Redis servers.
+//! The lease against real Redis servers, and against some that only pretend.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod announcements;
 mod fake;

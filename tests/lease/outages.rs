@@ -59,11 +59,10 @@ async fn a_release_works_after_a_request_that_was_given_up() {
 async fn an_unconfirmed_release_is_said() {
     let redis = RedisServer::start();
     let mut replica = start(1, server_of(&redis), SHORT);
-    replica.is_listening().await;
     replica.acquired().await;
     redis.freeze();
     replica.client.release();
-    assert!(matches!(replica.hears().await, Answer::NotReleased(failure) if failure.class == FailureClass::Timeout));
+    assert!(matches!(replica.answer().await, Answer::NotReleased(failure) if failure.class == FailureClass::Timeout));
     redis.thaw();
 }
 

@@ -27,7 +27,7 @@ async fn without_memory_nobody_acquires_but_whoever_has_it_keeps_it() {
 
 #[tokio::test]
 async fn a_replica_is_recognized_and_can_be_looked_at() {
-    let primary = RedisServer::start();
+    let primary = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]);
     let port = primary.port().to_string();
     let copy = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]);
     assert_eq!(replica(1, &copy).failure_class().await, FailureClass::Replica);

@@ -25,7 +25,7 @@ pub(crate) const SHORT: Duration = Duration::from_millis(300);
 pub(crate) struct Replica {
     pub(crate) client: LeaseClient,
     pub(crate) holder: Holder,
-    /// Answers to what was asked.
+    /// Answers to what was asked, and releases that failed.
     answers: UnboundedReceiver<Answer>,
     /// What was told unasked.
     heard: UnboundedReceiver<Answer>,
@@ -51,7 +51,7 @@ pub(crate) fn start(number: u128, server: Server, request_limit: Duration) -> Re
     let (answer, answers) = unbounded_channel();
     let (hear, heard) = unbounded_channel();
     let client = LeaseClient::start(setup, move |told| {
-        let unasked = matches!(told, Answer::Announced | Answer::Deaf(_) | Answer::NotReleased(_));
+        let unasked = matches!(told, Answer::Announced | Answer::Deaf(_));
         let _ = if unasked { hear.send(told) } else { answer.send(told) };
     });
     Replica { client, holder, answers, heard }
@@ -94,7 +94,8 @@ impl Replica {
     /// Releases, and waits until that is done: an answer to a later question says so.
     pub(crate) async fn release(&mut self) {
         self.client.release();
-        let _ = self.renew().await;
+        let answer = self.renew().await;
+        assert!(!matches!(answer, Answer::NotReleased(_)), "{answer:?}");
     }
 
     /// Acquires, and it must fail.

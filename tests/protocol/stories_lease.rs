@@ -256,6 +256,28 @@ fn a_leader_whose_lease_is_anothers_announces_what_it_has_made_ready() {
 }
 
 #[test]
+fn whoever_waits_for_the_guard_with_the_lease_in_hand_still_looks() {
+    let (mut world, lives) = start_three(Trust::Trusted);
+    let leader = world.leader().unwrap();
+    world.run_until(secs(120), "the last step runs", |world| {
+        world.referee.begun("migrate@v1") == 1 && world.referee.completed("assets@v1") == 1
+    });
+    world.freeze(leader);
+    world.run_until(secs(20), "another has the lease", |world| world.redis.holder(world.now) != Some(leader));
+    world.run_for(secs(1));
+    world.thaw(leader);
+    world.run_until(secs(60), "ready", |world| !world.volume.ready.is_empty());
+    // It has not told anybody, and it keeps the guard.
+    world.freeze(leader);
+    world.run_for(secs(6));
+    let others = lives.iter().filter(|&&life| life != leader);
+    assert!(others.into_iter().all(|&life| world.has_handed_off(life)));
+    world.thaw(leader);
+    all_hand_off(&mut world, &lives);
+    once_each(&world);
+}
+
+#[test]
 fn an_epoch_is_above_what_redis_knows_and_redis_learns_it() {
     let mut world = World::new(true);
     world.redis.epoch = Epoch(41);

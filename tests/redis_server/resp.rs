@@ -1,5 +1,6 @@
 //! As much of Redis's protocol as a test needs to ask on its own.
 
+use std::fmt::Write as _;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -25,8 +26,11 @@ impl Conversation {
     }
 
     pub(super) fn try_ask(&mut self, command: &[&str]) -> io::Result<String> {
-        let words: String = command.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
-        self.0.get_mut().write_all(format!("*{}\r\n{words}", command.len()).as_bytes())?;
+        let mut request = format!("*{}\r\n", command.len());
+        for word in command {
+            write!(request, "${}\r\n{word}\r\n", word.len()).expect("a text takes everything");
+        }
+        self.0.get_mut().write_all(request.as_bytes())?;
         self.try_read()
     }
 

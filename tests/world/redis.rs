@@ -11,8 +11,12 @@ pub(crate) struct FakeRedis {
     lease: Option<(Life, Timestamp)>,
     /// The highest epoch it was told.
     pub(crate) epoch: Epoch,
+    /// What a replica of it last saw: where a failover leads to.
+    copy: Option<(Life, Timestamp)>,
     /// Refuses every request.
     pub(crate) down: bool,
+    /// Carries requests out so much later, when nobody waits for the answer any more.
+    pub(crate) stalls: Option<Duration>,
     /// How many requests were answered.
     pub(crate) requests: usize,
 }
@@ -22,6 +26,16 @@ impl FakeRedis {
     pub(crate) fn flush(&mut self) {
         self.lease = None;
         self.epoch = Epoch(0);
+    }
+
+    /// The copy that a failover will lead to is made now.
+    pub(crate) fn replicate(&mut self) {
+        self.copy = self.lease;
+    }
+
+    /// The copy takes over: what was written since it was made is forgotten.
+    pub(crate) fn fail_over(&mut self) {
+        self.lease = self.copy;
     }
 
     pub(crate) fn holder(&self, now: Timestamp) -> Option<Life> {

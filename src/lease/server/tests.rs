@@ -49,6 +49,7 @@ fn mistakes_name_the_part_that_is_wrong() {
         ("redis://[::1]6379", ServerError::Port),
         ("redis://db/x", ServerError::Database),
         ("redis://db/0/1", ServerError::Database),
+        ("redis://db/10000", ServerError::Database),
         ("redis://db?db=1", ServerError::Database),
         ("redis://u@db", ServerError::UserAlone),
         ("redis://u:@db", ServerError::UserAlone),

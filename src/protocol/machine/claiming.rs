@@ -34,8 +34,7 @@ impl ClaimStage {
 
 impl Machine {
     pub(super) fn handle_guard_granted(&mut self, now: Timestamp, out: &mut Actions) {
-        let elected = !self.uses_lease() || self.lease.is_held(now);
-        if self.guard == Guard::Asked && self.is_competing() && elected {
+        if self.guard == Guard::Asked && self.is_competing() {
             self.guard = Guard::Held;
             self.role = Role::Claiming(ClaimStage::Looking);
             // A look that is under way began before the guard was ours: it is not the one to act upon.

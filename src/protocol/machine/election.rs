@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Guard, Machine, Role, Why};
+use super::{Guard, Machine, Role};
 use crate::protocol::action::{Action, Actions, Notice};
 use crate::protocol::config::{Election, LeaseTimes, Trust};
 use crate::protocol::lease::Ask;
@@ -18,21 +18,25 @@ impl Machine {
         }
     }
 
+    /// Whether a lease would be kept.
+    fn has_use_for_lease(&self) -> bool {
+        match self.role {
+            Role::Following => self.is_competing(),
+            Role::Claiming(_) | Role::Leading | Role::Winding(_) => true,
+            Role::Holding | Role::Ended(_) => false,
+        }
+    }
+
     pub(super) fn expire_lease(&mut self, now: Timestamp, out: &mut Actions) {
         if self.uses_lease() && self.lease.expire(now) {
-            self.handle_lease_gone(now, out);
+            self.handle_lease_gone(out);
         }
     }
 
     pub(super) fn advance_lease(&mut self, now: Timestamp, out: &mut Actions) {
         let Some(times) = self.lease_times().cloned() else { return };
-        let wanted = match self.role {
-            Role::Following => self.is_competing(),
-            Role::Claiming(_) | Role::Leading => true,
-            Role::Winding(_) => self.lease.is_held(now),
-            Role::Holding | Role::Ended(_) => false,
-        };
-        if !wanted {
+        let is_ending = matches!(self.role, Role::Winding(_)) && !self.lease.is_held(now);
+        if !self.has_use_for_lease() || is_ending {
             return;
         }
         if self.lease.next_deadline().is_none() {
@@ -63,12 +67,7 @@ impl Machine {
 
     pub(super) fn handle_lease_granted(&mut self, sent: Timestamp, epoch: Epoch, out: &mut Actions) {
         let Some(times) = self.lease_times().cloned() else { return };
-        let wanted = match self.role {
-            Role::Following => self.is_competing(),
-            Role::Claiming(_) | Role::Leading | Role::Winding(_) => true,
-            Role::Holding | Role::Ended(_) => false,
-        };
-        if !wanted && !self.lease.is_outdated(sent) {
+        if !self.has_use_for_lease() && !self.lease.is_outdated(sent) {
             return out.push(Action::ReleaseLease);
         }
         self.lease.handle_granted(sent, epoch, &times);
@@ -94,7 +93,7 @@ impl Machine {
         let had = self.lease.is_held(now);
         self.lease.handle_denied(now, sent, wait);
         if had {
-            self.handle_lease_gone(now, out);
+            self.handle_lease_gone(out);
         }
     }
 
@@ -113,15 +112,13 @@ impl Machine {
 
     /// The lease was ours a moment ago and is not any more.
     ///
-    /// Under a trusted guard what runs is finished and nothing is started; otherwise everything stops at once.
-    fn handle_lease_gone(&mut self, now: Timestamp, out: &mut Actions) {
+    /// Under a trusted guard what runs is finished and nothing is started. Otherwise everything stops at once, because
+    /// [`stop_deadline`](Machine::stop_deadline) has come; whoever is only claiming steps back by itself.
+    fn handle_lease_gone(&mut self, out: &mut Actions) {
         match (&self.role, self.config.trust()) {
             (Role::Following, _) if self.guard == Guard::Asked => {
                 self.guard = Guard::Free;
                 out.push(Action::CloseGuard);
-            }
-            (Role::Claiming(_), _) | (Role::Leading | Role::Winding(_), Trust::NotTrusted) => {
-                self.wind(now, Why::LeaseLost, out);
             }
             (Role::Leading, Trust::Trusted) => out.say(Notice::LeaseLost),
             _ => {}
@@ -142,12 +139,7 @@ impl Machine {
     }
 
     pub(super) fn lease_deadline(&self) -> Option<Timestamp> {
-        let asking = match self.role {
-            Role::Following => self.is_competing(),
-            Role::Claiming(_) | Role::Leading | Role::Winding(_) => true,
-            Role::Holding | Role::Ended(_) => false,
-        };
-        self.lease.next_deadline().filter(|_| asking)
+        self.lease.next_deadline().filter(|_| self.has_use_for_lease())
     }
 
     /// When this follower gives up on Redis: unreachable, not ready, and nobody seen at work for that long. Whoever is
