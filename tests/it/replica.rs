@@ -16,7 +16,6 @@ use crate::wait::{is_alive, kill_bearing, wait_for, wait_until};
 pub(crate) struct Launch<'a> {
     stack: &'a Stack,
     env: Vec<(String, String)>,
-    unset: Vec<String>,
     prefix: Vec<String>,
     binary: String,
     flags: Vec<String>,
@@ -30,25 +29,11 @@ fn owned(words: &[&str]) -> Vec<String> {
 impl<'a> Launch<'a> {
     pub(crate) fn new(stack: &'a Stack) -> Launch<'a> {
         let binary = env!("CARGO_BIN_EXE_bellwether").to_owned();
-        Launch {
-            stack,
-            env: Vec::new(),
-            unset: Vec::new(),
-            prefix: Vec::new(),
-            binary,
-            flags: owned(&["run"]),
-            command: None,
-        }
+        Launch { stack, env: Vec::new(), prefix: Vec::new(), binary, flags: owned(&["run"]), command: None }
     }
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Launch<'a> {
         self.env.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Without a variable that every other replica of the stack sees.
-    pub(crate) fn unset(mut self, name: &str) -> Launch<'a> {
-        self.unset.push(name.to_owned());
         self
     }
 
@@ -98,9 +83,6 @@ impl<'a> Launch<'a> {
                 .collect();
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env_clear().envs(self.stack.environment()).envs(self.env);
-        for name in &self.unset {
-            command.env_remove(name);
-        }
         command.env("E2E_REPLICA", mark.split_once('=').unwrap().1);
         command.current_dir(self.stack.scratch()).stdin(Stdio::null());
         command.stdout(File::create(path("out")).unwrap()).stderr(File::create(path("err")).unwrap());

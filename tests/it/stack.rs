@@ -237,7 +237,8 @@ impl Stack {
             let text = fs::read(path).unwrap_or_default();
             format!("--- {}\n{}", path.display(), String::from_utf8_lossy(&text))
         };
-        logs.iter().map(show).collect()
+        let logs: String = logs.iter().map(show).collect();
+        format!("--- {:?}\n{logs}", self.election)
     }
 }
 

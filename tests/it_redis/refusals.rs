@@ -118,7 +118,8 @@ fn the_password_stands_in_no_log_no_argument_no_key_and_no_file_on_the_volume() 
     fs::write(stack.scratch().join("redis-url"), &url).unwrap();
     stack = stack.env("BELLWETHER_REDIS_URL", &url);
     let file = stack.scratch().join("redis-url").display().to_string();
-    let mut by_file = stack.replica().unset("BELLWETHER_REDIS_URL").env("BELLWETHER_REDIS_URL_FILE", &file).start();
+    let by_file = stack.replica().under(&["env", "-u", "BELLWETHER_REDIS_URL"]);
+    let mut by_file = by_file.env("BELLWETHER_REDIS_URL_FILE", &file).start();
     by_file.wait_said("LEADER");
     let mut monitor = stack.redis().monitor();
     let mut follower = stack.start_follower();
