@@ -1,5 +1,7 @@
 //! Redis fails in the middle of a step. The guard is trusted, so the step goes on, and nobody else runs it.
 
+use std::mem;
+
 use rustix::process::Signal;
 
 use crate::scene::{Scene, two_steps};
@@ -153,10 +155,13 @@ fn a_full_redis_that_evicts_nothing_leaves_the_leader_its_lease() {
     set("maxmemory-policy", "noeviction");
     set("maxmemory", "1");
     assert!(stack.redis().cli(&["SET", "x", "y"]).starts_with("-OOM"));
-    let renewed = || stack.redis().cli(&["PTTL", &stack.lease_key()]).parse::<i64>().unwrap();
+    let left = || stack.redis().cli(&["PTTL", &stack.lease_key()]).parse::<i64>().unwrap();
+    let mut before = left();
     for _ in 0..2 {
-        let before = renewed();
-        wait_until("a renewal", || renewed() > before);
+        wait_until("a renewal", || {
+            let now = left();
+            now > mem::replace(&mut before, now)
+        });
     }
     stack.open_gate("migrate");
     assert_eq!(stack.journal().wait("start", "late", 1).epoch, 1);
@@ -181,5 +186,35 @@ fn a_leader_frozen_past_its_leases_end_is_not_replaced_while_it_holds_the_guard(
         scene.leader.signal(Signal::CONT);
         scene.leader.wait_said(LOST);
         scene.assert_goes_well(&stack);
+    }
+}
+
+#[test]
+fn a_leader_can_be_stopped_without_redis_and_another_goes_on_when_it_is_back() {
+    for is_killed in [true, false] {
+        let mut stack = stack();
+        let mut scene = Scene::start(&stack);
+        if is_killed {
+            stack.redis_mut().kill();
+        } else {
+            stack.redis().freeze();
+        }
+        scene.leader.signal(Signal::TERM);
+        assert_eq!(scene.leader.wait(), 143, "{}", scene.leader.log());
+        assert!(!stack.has(MARKER) && stack.names(".bellwether/claims").is_empty());
+        if is_killed {
+            stack.redis_mut().restart();
+        } else {
+            stack.redis().thaw();
+        }
+        stack.journal().wait("start", "migrate", 2);
+        for step in ["migrate", "late"] {
+            stack.open_gate(step);
+        }
+        for replica in &mut scene.followers {
+            assert_eq!(replica.wait(), 0, "{}", replica.log());
+        }
+        assert_eq!(stack.json(".migrate_done_v1")["attempt"], 1);
+        assert_eq!((stack.told("stopped", "migrate"), stack.told("done", "migrate")), (1, 1));
     }
 }
