@@ -58,10 +58,7 @@ fn a_waiting_crowd_asks_once_a_poll_each_and_nothing_any_more_when_it_is_ready()
     stack.journal().wait("start", "migrate", 1);
     let led = token_of(&stack, &leader);
     let mut crowd: Vec<Replica> = (0..FOLLOWERS).map(|_| stack.start_replica()).collect();
-    let listen = format!("\n{}", FOLLOWERS + 1);
-    wait_until("a crowd that listens", || {
-        stack.redis().cli(&["PUBSUB", "NUMSUB", &stack.channel()]).ends_with(&listen)
-    });
+    stack.wait_listeners(FOLLOWERS + 1);
     wait_until("a crowd that has asked", || {
         let mut asked = last_of_each(traffic.look());
         asked.remove(&led);
@@ -154,10 +151,7 @@ fn what_is_announced_ready_is_served_before_anybody_polls() {
     let stack = stack().step(Step::gated("migrate"));
     let mut scene = Scene::start(&stack);
     let mut worker = stack.replica().env("IS_LEADER", "0").start();
-    let listen = "\n4";
-    wait_until("a worker that listens", || {
-        stack.redis().cli(&["PUBSUB", "NUMSUB", &stack.channel()]).ends_with(listen)
-    });
+    stack.wait_listeners(4);
     let mut traffic = Traffic::open(stack.redis());
     let leader = token_of(&stack, &scene.leader);
     let asked = call(&stack, &mut traffic, &leader, 2);

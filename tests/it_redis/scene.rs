@@ -31,6 +31,12 @@ impl Stack {
         serde_json::from_str(&self.redis().cli(&["GET", &self.lease_key()])).ok()
     }
 
+    /// Waits until so many hear announcements.
+    pub(crate) fn wait_listeners(&self, count: usize) {
+        let listen = format!("\n{count}");
+        wait_until("all who listen", || self.redis().cli(&["PUBSUB", "NUMSUB", &self.channel()]).ends_with(&listen));
+    }
+
     /// How often the history tells this of a step.
     pub(crate) fn told(&self, event: &str, step: &str) -> usize {
         let history = self.read(".bellwether/history.jsonl");
@@ -58,8 +64,7 @@ impl Scene {
         // Its lease tells the epoch by now, so Redis knows it as well.
         wait_until("a lease that tells the epoch", || stack.holder().is_some_and(|holder| holder["epoch"] == 1));
         let followers = [start(), start()];
-        // Whoever was refused knows for how long.
-        wait_until("two who listen", || stack.redis().cli(&["PUBSUB", "NUMSUB", &stack.channel()]).ends_with("\n3"));
+        stack.wait_listeners(3);
         Scene { leader, followers }
     }
 
