@@ -85,5 +85,7 @@ pub mod process;
 pub mod protocol;
 #[cfg(feature = "io")]
 pub mod settings;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 #[cfg(feature = "io")]
 pub mod volume;

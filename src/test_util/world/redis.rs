@@ -2,30 +2,30 @@
 
 use std::time::Duration;
 
-use bellwether::protocol::{Event, Timestamp};
+use crate::protocol::{Event, Timestamp};
 
 use super::Life;
 
-#[derive(Default)]
-pub(crate) struct FakeRedis {
+#[derive(Debug, Default)]
+pub struct FakeRedis {
     lease: Option<(Life, Timestamp)>,
     /// Refuses every request.
-    pub(crate) down: bool,
+    pub down: bool,
     /// How many requests were answered.
-    pub(crate) requests: usize,
+    pub requests: usize,
 }
 
 impl FakeRedis {
     /// FLUSHALL, or a restart without persistence.
-    pub(crate) fn flush(&mut self) {
+    pub fn flush(&mut self) {
         self.lease = None;
     }
 
-    pub(crate) fn holder(&self, now: Timestamp) -> Option<Life> {
+    pub fn holder(&self, now: Timestamp) -> Option<Life> {
         self.lease.filter(|&(_, until)| now < until).map(|(life, _)| life)
     }
 
-    pub(crate) fn acquire(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration) -> Event {
+    pub fn acquire(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration) -> Event {
         self.answer(|lease| match lease.filter(|&(_, until)| now < until) {
             Some((holder, until)) if holder != life => Event::LeaseDenied { left: until.since(now) },
             _ => {
@@ -35,7 +35,7 @@ impl FakeRedis {
         })
     }
 
-    pub(crate) fn renew(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration) -> Event {
+    pub fn renew(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration) -> Event {
         self.answer(|lease| match lease.filter(|&(_, until)| now < until) {
             Some((holder, _)) if holder == life => {
                 *lease = Some((life, now + ttl));
@@ -46,7 +46,7 @@ impl FakeRedis {
     }
 
     /// Whether a release was announced.
-    pub(crate) fn release(&mut self, life: Life) -> bool {
+    pub fn release(&mut self, life: Life) -> bool {
         if !self.down && self.lease.is_some_and(|(holder, _)| holder == life) {
             self.lease = None;
         }

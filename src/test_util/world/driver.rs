@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellwether::protocol::{Action, Doing, Election, Event, Fault, Outcome, StepEnd, StepId, Timestamp};
+use crate::protocol::{Action, Doing, Election, Event, Fault, Outcome, StepEnd, StepId, Timestamp};
 
 use super::volume::Holder;
 use super::{Due, Life, Run, World};
