@@ -72,6 +72,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "io")]
+pub mod bootstrap;
 #[cfg(feature = "cli")]
 pub mod commands;
 #[cfg(feature = "io")]
@@ -89,3 +91,12 @@ pub mod settings;
 pub mod test_util;
 #[cfg(feature = "io")]
 pub mod volume;
+
+#[cfg(feature = "io")]
+pub use bootstrap::{Bootstrap, BootstrapError, Outcome, Replica, RunError, Running, Step};
+#[cfg(feature = "io")]
+pub use driver::{StepContext, StepError, StepRecord, StepResult, Stopper};
+#[cfg(feature = "io")]
+pub use process::shim::shim_if_asked;
+#[cfg(feature = "io")]
+pub use protocol::Trust;

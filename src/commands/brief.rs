@@ -2,11 +2,8 @@
 
 use std::path::Path;
 
-use tracing::warn;
-use uuid::Uuid;
-
 use super::log_writer;
-use crate::driver::Setup;
+use crate::driver::{self, Setup};
 use crate::exit::Exit;
 use crate::protocol::{Config, ConfigError, Election, Policy, Trust};
 use crate::settings::{Env, Glance, LogFormat, LogLevel, Notice, Overlay, Problem, Settings, VolumeLocks};
@@ -41,18 +38,10 @@ pub(super) fn glance(overlay: &Overlay) -> Result<Glance, Vec<Problem>> {
     Glance::from(&env, overlay)
 }
 
-/// This process as a replica.
-#[expect(clippy::disallowed_methods, reason = "a replica's id is made here and handed on")]
-pub(super) fn replica() -> Replica {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = if host.trim().is_empty() { "unknown" } else { host.trim() };
-    Replica { id: Uuid::new_v4(), host: host.to_owned(), pid: std::process::id() }
-}
-
 /// The volume as the settings name it.
 pub(super) fn volume(settings: &Settings) -> Volume {
     let plan = std::sync::Arc::clone(&settings.plan.plan);
-    Volume::new(settings.volume.clone(), settings.rev.clone(), plan, replica())
+    Volume::new(settings.volume.clone(), settings.rev.clone(), plan, Replica::of_this_process())
 }
 
 /// Whether the volume's locks are trusted, after the settings.
@@ -70,9 +59,7 @@ pub(super) fn trust(settings: &Settings, volume: &Volume) -> Result<TrustFinding
 pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
     let volume = volume(settings);
     let finding = trust(settings, &volume)?;
-    if finding.kind == TrustKind::Forgotten {
-        warn_of_forgotten_volume(&settings.volume);
-    }
+    driver::warn_of_forgotten_volume(&finding, &settings.volume);
     let policy = Policy {
         may_lead: settings.may_lead,
         stale_after: settings.stale,
@@ -90,7 +77,8 @@ pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
         config,
         volume,
         prove_guard: finding.kind == TrustKind::Shared,
-        plan: settings.plan.clone(),
+        plan: settings.plan.clone().into(),
+        shim: "/proc/self/exe".into(),
         needs_wait: settings.needs_wait,
         stop_grace: settings.stop_grace,
         mask: settings.mask.clone(),
@@ -104,14 +92,6 @@ pub(super) fn explain(error: &ConfigError, volume: &Path, reason: &str) -> Strin
          set BELLWETHER_VOLUME_LOCKS=trusted",
         volume.display()
     )
-}
-
-fn warn_of_forgotten_volume(volume: &Path) {
-    warn!(
-        volume = %volume.display(),
-        "THE VOLUME IS NOT MOUNTED: this directory lies in the container's own layer. Every replica has its own, all \
-         of them will lead, and everything is lost with the container. Mount a volume there"
-    );
 }
 
 /// Begins to log to stderr, through a thread.

@@ -9,17 +9,22 @@
 //!
 //! It decides nothing, installs no signal handler and never execs.
 
+mod context;
+mod failure;
 mod guard_thread;
+mod journal;
 mod log_thread;
 mod message;
 mod report;
 mod runs;
+mod tasks;
 mod volume_thread;
 mod words;
+mod work;
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -33,17 +38,22 @@ use crate::needs::{self, NeedEvent, NeedsError};
 use crate::process::User;
 use crate::process::boottime;
 use crate::protocol::{Action, ClosingEnd, Config, Doing, Event, Fault, Machine, Notice, Outcome, StepId};
-use crate::settings::{LoadedPlan, Mask};
+use crate::settings::Mask;
 use crate::volume::{Failure, Guard, Volume, VolumeError};
 
 use guard_thread::GuardWait;
 use message::Message;
 use report::RunReport;
-use runs::{Runs, Start};
+use runs::{Runs, Start, Terms};
 use volume_thread::{Job, Office};
+
+pub use context::{StepContext, StepRecord};
+pub use failure::StepError;
+pub use work::{StepFunction, StepResult, Work, WorkPlan};
 
 #[cfg(feature = "cli")]
 pub(crate) use words::downgraded;
+pub(crate) use words::warn_of_forgotten_volume;
 
 /// What a driver is given.
 #[derive(Clone, Debug)]
@@ -54,8 +64,11 @@ pub struct Setup {
     pub volume: Volume,
     /// Whether the guard has to be proved with each beat: it is on a shared file system.
     pub prove_guard: bool,
-    /// What each step runs, and what the plan needs.
-    pub plan: LoadedPlan,
+    /// What each step does, and what the plan needs.
+    pub plan: WorkPlan,
+    /// The executable that is asked to be a shim: for a program that calls [`process::shim`](crate::process::shim) in
+    /// its first lines, `/proc/self/exe`.
+    pub shim: PathBuf,
     /// How long the plan's needs are waited for; `None`: for ever.
     pub needs_wait: Option<Duration>,
     /// Time between TERM and KILL when a step is stopped.
@@ -121,8 +134,14 @@ impl Driver {
             owners: owners(&setup.plan),
         };
         let jobs = volume_thread::start(office, answers.clone())?;
-        let mask = Arc::new(setup.mask.clone());
-        let runs = Runs::new(setup.volume.clone(), setup.plan.clone(), mask, setup.stop_grace, answers.clone())?;
+        let terms = Terms {
+            volume: setup.volume.clone(),
+            plan: setup.plan.clone(),
+            mask: Arc::new(setup.mask.clone()),
+            grace: setup.stop_grace,
+            shim: setup.shim.clone(),
+        };
+        let runs = Runs::new(terms, answers.clone())?;
         Ok(Driver {
             machine: Machine::new(setup.config.clone()),
             setup,
@@ -149,7 +168,7 @@ impl Driver {
         loop {
             for action in self.machine.handle(boottime::now(), event) {
                 if let Action::End(outcome) = action {
-                    self.runs.flush_logs();
+                    self.runs.flush_logs().await;
                     return End { outcome, volume_error: self.volume_error, needs_error: self.needs_error };
                 }
                 self.perform(action);
@@ -239,8 +258,7 @@ impl Driver {
             }
             Action::Spawn { step, attempt, deadline } => {
                 let epoch = self.machine.epoch().expect("only a leader spawns");
-                let guard = self.guard.as_ref().map(|guard| guard.as_fd());
-                self.runs.start(Start { step, epoch, attempt, deadline }, guard);
+                self.runs.start(Start { step, epoch, attempt, deadline }, self.guard.as_ref());
             }
             Action::Extend { deadline } => self.runs.extend(deadline),
             Action::StopStep(step, _) => self.runs.stop(step),
@@ -336,7 +354,10 @@ fn say_need(event: &NeedEvent<'_>) {
 }
 
 /// The user and group of each step that runs as somebody else.
-fn owners(plan: &LoadedPlan) -> Vec<Option<(u32, u32)>> {
-    let of = |user: &String| User::find(user).ok().map(|user| (user.uid, user.gid));
-    plan.commands.iter().map(|command| command.user.as_ref().and_then(of)).collect()
+fn owners(plan: &WorkPlan) -> Vec<Option<(u32, u32)>> {
+    let of = |work: &Work| match work {
+        Work::Command(command) => User::find(command.user.as_ref()?).ok().map(|user| (user.uid, user.gid)),
+        Work::Function(_) => None,
+    };
+    plan.works.iter().map(of).collect()
 }

@@ -13,9 +13,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
+use super::journal::LAST_LINES;
 use super::message::Message;
 use super::report::RunReport;
-use super::runs::LAST_LINES;
 use crate::exit::chain;
 use crate::process;
 use crate::protocol::{

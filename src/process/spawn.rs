@@ -21,6 +21,7 @@ use super::shim;
 use super::shim::wire::{Inbox, Report};
 use super::spec::{RunEnd, RunEvent, RunHow, StepSpec};
 use super::stop::Trace;
+use super::sys::SignalSet;
 use super::{boottime, sys, tree};
 use crate::protocol::Timestamp;
 
@@ -94,8 +95,15 @@ impl StepProcess {
             Some(guard) => Stdio::from(guard.try_clone_to_owned()?),
             None => Stdio::null(),
         });
-        // SAFETY: the closure makes one system call and builds an error from a number.
-        unsafe { command.pre_exec(|| Ok(rustix::process::setsid().map(drop)?)) };
+        let mask = SignalSet::of_shim();
+        let settle = move || {
+            // An embedder's program may have threads before it comes to its shim. They inherit this, or one of them would
+            // take the SIGCHLD that the shim waits for.
+            mask.become_mask();
+            Ok(rustix::process::setsid().map(drop)?)
+        };
+        // SAFETY: the closure makes two system calls and builds an error from a number.
+        unsafe { command.pre_exec(settle) };
         let shim = OwnChild::spawn(&mut command)?;
         // Our copies of the shim's ends go here, or their end would never be seen.
         drop(command);

@@ -257,6 +257,25 @@ impl Volume {
         self.data_path_of(&self.step(step).name)
     }
 
+    /// What the step's own file holds; nothing if there is none.
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`].
+    pub fn read_data(&self, step: StepId) -> Result<Vec<u8>, VolumeError> {
+        let found = files::read_small(&self.data_path(step), u64::MAX)?;
+        Ok(found.map(|(content, _)| content).unwrap_or_default())
+    }
+
+    /// Replaces what the step's own file holds; on return that survives a power loss.
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`]; the earlier content is then still whole.
+    pub fn write_data(&self, step: StepId, content: &[u8]) -> Result<(), VolumeError> {
+        self.publish(&self.data_path(step), files::PRIVATE, content).map(drop)
+    }
+
     /// Creates the step's own file, empty and with mode 0600, if it is missing, and gives it to `owner` (user, group)
     /// if the step runs as another user. Gives its path.
     ///

@@ -14,7 +14,7 @@ use super::brief::{self, Refusal};
 use super::report::Report;
 use crate::exit::Exit;
 use crate::settings::{CommandLine, Glance};
-use crate::volume::{Volume, VolumeError};
+use crate::volume::{Replica, Volume, VolumeError};
 
 /// How often `--watch` looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -90,7 +90,7 @@ fn volume(glance: &Glance) -> Result<Volume, VolumeError> {
         Some(loaded) => Arc::clone(&loaded.plan),
         None => Arc::new(sketch::of(&glance.volume, &glance.rev)),
     };
-    let volume = Volume::new(glance.volume.clone(), glance.rev.clone(), plan, brief::replica());
+    let volume = Volume::new(glance.volume.clone(), glance.rev.clone(), plan, Replica::of_this_process());
     volume.check_root()?;
     Ok(volume)
 }
