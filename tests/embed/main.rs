@@ -1,0 +1,15 @@
+//! The library as embedding programs use it: steps that are async functions, commands under a shim, stopping, dropping.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::async_yields_async, reason = "a replica is begun in the runtime and awaited later")]
+
+#[cfg(feature = "cli")]
+mod commands;
+#[cfg(feature = "cli")]
+mod examples;
+mod functions;
+mod leaders;
+mod mistakes;
+mod scratch;
+mod stopping;
+#[path = "../waiting/mod.rs"]
+mod waiting;
