@@ -178,7 +178,7 @@ impl Future for Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // A driver that has ended does not listen.
-        self.stopper.stop();
+        self.stopper.abandon();
     }
 }
 

@@ -100,6 +100,11 @@ impl Stopper {
         // If nobody listens, the driver has ended.
         let _ = self.0.send(Message::Stop);
     }
+
+    /// The same, unless it was asked to stop already: nobody is in a hurry.
+    pub(crate) fn abandon(&self) {
+        let _ = self.0.send(Message::Abandoned);
+    }
 }
 
 /// One replica's driver.
@@ -114,6 +119,7 @@ pub struct Driver {
     guard_wait: GuardWait,
     guard: Option<Arc<Guard>>,
     reports: HashMap<StepId, RunReport>,
+    asked_to_stop: bool,
     volume_error: Option<VolumeError>,
     needs_error: Option<NeedsError>,
 }
@@ -152,6 +158,7 @@ impl Driver {
             guard_wait: GuardWait::default(),
             guard: None,
             reports: HashMap::new(),
+            asked_to_stop: false,
             volume_error: None,
             needs_error: None,
         })
@@ -218,7 +225,13 @@ impl Driver {
                 self.reports.insert(step, report);
                 event
             }
-            Message::Stop => Event::StopRequested,
+            Message::Stop => {
+                self.asked_to_stop = true;
+                Event::StopRequested
+            }
+            Message::Abandoned if self.asked_to_stop => return None,
+            Message::Abandoned => Event::StopRequested,
+            Message::Panicked => panic!("the volume's thread has panicked"),
         })
     }
 

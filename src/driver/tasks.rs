@@ -203,3 +203,113 @@ fn panic_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    use super::*;
+    use crate::driver::log_thread::LogThread;
+    use crate::protocol::{Epoch, MarkerWord, Plan, Revision, Step, StepId, StepName};
+    use crate::settings::Mask;
+    use crate::volume::{Replica, Volume};
+
+    const NO_GRACE: Duration = Duration::ZERO;
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn volume() -> Volume {
+        let step = Step {
+            name: StepName::parse("step").unwrap(),
+            in_progress: MarkerWord::parse("step").unwrap(),
+            done: MarkerWord::parse("step_done").unwrap(),
+            after: [].into(),
+            timeout: None,
+            max_attempts: 1,
+        };
+        let plan = Arc::new(Plan::new(vec![step]).unwrap());
+        Volume::new(PathBuf::from("/nowhere"), Revision::parse("v1").unwrap(), plan, Replica::of_this_process())
+    }
+
+    /// Starts `function` with `grace` and a deadline so far from now.
+    fn begin(
+        function: StepFunction,
+        grace: Duration,
+        deadline: Option<Duration>,
+    ) -> (TaskControl, UnboundedReceiver<Message>) {
+        let (answers, inbox) = unbounded_channel();
+        let volume = volume();
+        let logs = LogThread::start(volume.clone()).unwrap();
+        let lines = Lines::new(StepId(0), "step".to_owned(), Arc::new(Mask::new()), logs);
+        let facts = Facts { step: StepId(0), epoch: Epoch(7), attempt: 1, volume };
+        let deadline = deadline.map(|rest| boottime::now() + rest);
+        (start(function, Order { facts, guard: None, deadline, grace, lines }, answers), inbox)
+    }
+
+    async fn end(inbox: &mut UnboundedReceiver<Message>) -> (RunEnd, Vec<String>) {
+        match inbox.recv().await {
+            Some(Message::RunEnded(StepId(0), end, lines)) => (end, lines),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Says when it was asked to end, and ends.
+    fn listening() -> StepFunction {
+        StepFunction::new(|context| async move {
+            context.cancelled().await;
+            context.log(&format!("asked in epoch {}", context.epoch()));
+            Ok(())
+        })
+    }
+
+    fn deaf() -> StepFunction {
+        StepFunction::new(|_| std::future::pending())
+    }
+
+    #[tokio::test]
+    async fn at_the_deadline_it_is_asked_to_end_and_after_the_grace_aborted() {
+        let (_control, mut inbox) = begin(listening(), LONG, Some(Duration::from_millis(20)));
+        let (told, lines) = end(&mut inbox).await;
+        assert!(told.stopped && lines == ["asked in epoch 7"], "{told:?} {lines:?}");
+        let (_control, mut inbox) = begin(deaf(), Duration::from_millis(20), Some(Duration::from_millis(20)));
+        let (told, _) = end(&mut inbox).await;
+        assert!(told.stopped && told.duration >= Duration::from_millis(40), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn a_deadline_that_is_put_off_counts_alone() {
+        let (control, mut inbox) = begin(listening(), LONG, Some(Duration::from_millis(50)));
+        control.set_deadline(boottime::now() + LONG);
+        assert!(timeout(Duration::from_millis(200), inbox.recv()).await.is_err());
+        control.set_deadline(boottime::now());
+        assert!(end(&mut inbox).await.0.stopped);
+    }
+
+    #[tokio::test]
+    async fn without_grace_or_when_it_is_killed_it_is_aborted_at_once() {
+        let (control, mut inbox) = begin(deaf(), NO_GRACE, None);
+        control.stop();
+        assert!(end(&mut inbox).await.0.stopped);
+        let (control, mut inbox) = begin(deaf(), LONG, None);
+        control.stop();
+        control.kill();
+        assert!(end(&mut inbox).await.0.stopped);
+    }
+
+    #[tokio::test]
+    async fn without_a_leader_it_is_stopped_however_early_that_went() {
+        let (control, mut inbox) = begin(listening(), LONG, None);
+        drop(control);
+        assert!(end(&mut inbox).await.0.stopped);
+    }
+
+    #[tokio::test]
+    async fn what_had_ended_before_it_was_stopped_ended_by_itself() {
+        let (control, mut inbox) = begin(StepFunction::new(|_| async { Ok(()) }), LONG, None);
+        tokio::task::yield_now().await;
+        control.stop();
+        let (told, _) = end(&mut inbox).await;
+        assert_eq!((told.how, told.stopped), (RunHow::Exit(0), false));
+    }
+}

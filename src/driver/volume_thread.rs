@@ -85,6 +85,14 @@ struct Clerk {
     complaints: HashMap<StepId, String>,
 }
 
+impl Drop for Clerk {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let _ = self.answers.send(Message::Panicked);
+        }
+    }
+}
+
 impl Clerk {
     fn work(&mut self, inbox: &Receiver<Job>) {
         while let Ok(job) = inbox.recv() {

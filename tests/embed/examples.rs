@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Once;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::scratch::Scratch;
+use crate::waiting::wait_for;
 
 const BIN: &str = env!("CARGO_BIN_EXE_bellwether");
 
@@ -41,6 +44,33 @@ fn embed_migrates_once_for_each_revision_and_serves() {
     assert_eq!(embed("v2"), ["migrating to v2", "serving"]);
 }
 
+/// Its shims come out of an `async fn main`, with the threads of a runtime.
+#[test]
+fn service_builds_and_serves_or_is_stopped_in_the_middle() {
+    let scratch = Scratch::new();
+    let service = |rev: &str, script: &str| {
+        let mut command = Command::new(example("service"));
+        command.arg(scratch.root()).args([rev, "sh", "-c", script]);
+        command
+    };
+    let script = "echo built >> \"$BELLWETHER_VOLUME/journal\"";
+    for rev in ["v1", "v2", "v3"] {
+        assert_eq!(run(&mut service(rev, script)), ["serving"]);
+    }
+    assert_eq!(scratch.notes(), ["built"; 3]);
+
+    let script = "echo $$ > \"$BELLWETHER_VOLUME/pid\"; exec sleep 300";
+    let stopped = service("v4", script).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = wait_for("the step's process", || scratch.text("pid").trim().parse::<i32>().ok());
+    let signalled = Pid::from_raw(stopped.id().cast_signed()).unwrap();
+    kill_process(signalled, Signal::TERM).unwrap();
+    let output = stopped.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "stopped before it was ready\n");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(!Path::new(&format!("/proc/{pid}")).exists());
+    assert!(!scratch.has(".build_in_progress_v4") && !scratch.is_guarded());
+}
+
 #[test]
 fn async_steps_refuses_an_epoch_that_is_over() {
     let scratch = Scratch::new();
@@ -63,7 +93,7 @@ fn the_shell_plan_is_run_once_by_three_replicas() {
         let mut command = Command::new(BIN);
         command.args(["run", "--", "echo", &format!("replica {replica} serves")]).current_dir(&directory);
         command.env("IMAGE_REV", "v1").env("BELLWETHER_PLAN", "plan.json").env("BELLWETHER_VOLUME", scratch.root());
-        command.env("ROW_SECS", "0.02").stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command.env("ROW_SECS", "0.02").stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().unwrap()
     };
     for (replica, child) in [1, 2, 3].map(|replica| (replica, start(replica))) {

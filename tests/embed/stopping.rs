@@ -61,6 +61,29 @@ async fn a_dropped_handle_stops_in_the_background() {
 }
 
 #[tokio::test]
+async fn dropping_what_was_stopped_already_leaves_it_its_grace() {
+    let scratch = Scratch::new();
+    let noting = scratch.clone();
+    let step = Step::run("slow", move |context: StepContext| {
+        let noting = noting.clone();
+        async move {
+            noting.note("begun");
+            context.cancelled().await;
+            sleep(Duration::from_millis(100)).await;
+            noting.note("tidied up");
+            Ok(())
+        }
+    });
+    let running =
+        scratch.bootstrap("v1").stop_grace(Duration::from_secs(60)).step(step).build().unwrap().start().unwrap();
+    scratch.until_noted("begun").await;
+    running.stop();
+    drop(running);
+    scratch.until_left().await;
+    assert_eq!(scratch.notes(), ["begun", "tidied up"]);
+}
+
+#[tokio::test]
 async fn a_dropped_future_stops_in_the_background() {
     let scratch = Scratch::new();
     let replica = scratch.replica("v1", scratch.endless());
