@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
-use crate::protocol::{Action, Config, Event, Machine, Outcome, Revision, StepEnd, StepId, Timestamp};
+use crate::protocol::{Action, Config, Epoch, Event, Machine, Outcome, Revision, StepEnd, StepId, Timestamp};
 
 pub use redis::FakeRedis;
 pub use referee::Referee;
@@ -63,9 +63,25 @@ struct Run {
     id: u64,
     life: Life,
     step: StepId,
+    epoch: Epoch,
+    attempt: u32,
+    begun: Timestamp,
     deadline: Option<Timestamp>,
     stopping: bool,
     orphaned: bool,
+}
+
+/// A run that is over.
+#[derive(Clone, Debug)]
+pub(super) struct PastRun {
+    pub(super) step: String,
+    pub(super) life: Life,
+    pub(super) epoch: Epoch,
+    pub(super) attempt: u32,
+    pub(super) begun: Timestamp,
+    pub(super) ended: Timestamp,
+    pub(super) end: StepEnd,
+    pub(super) leader_died: bool,
 }
 
 /// The world.
@@ -80,6 +96,7 @@ pub struct World {
     pub stopping_takes: Duration,
     replicas: Vec<Replica>,
     runs: Vec<Run>,
+    pub(super) past: Vec<PastRun>,
     due: BTreeMap<(Timestamp, u64), Due>,
     sequence: u64,
     trusted: bool,
@@ -103,6 +120,7 @@ impl World {
             stopping_takes: Duration::from_millis(50),
             replicas: Vec::new(),
             runs: Vec::new(),
+            past: Vec::new(),
             due: BTreeMap::new(),
             sequence: 0,
             trusted,
@@ -129,10 +147,19 @@ impl World {
     /// Goes on until `done`, at most `limit`. Panics when the time is up: what was awaited did not happen.
     #[track_caller]
     pub fn run_until(&mut self, limit: Duration, what: &str, done: impl Fn(&World) -> bool) {
+        let seen = self.go_on(limit, done);
+        assert!(seen, "within {limit:?} not seen: {what}\n{}", self.referee.story());
+    }
+
+    /// Goes on until `done`, at most `limit`. Whether it came to that.
+    pub(super) fn go_on(&mut self, limit: Duration, done: impl Fn(&World) -> bool) -> bool {
         let end = self.now + limit;
         while !done(self) {
-            assert!(self.step_until(end), "within {limit:?} not seen: {what}\n{}", self.referee.story());
+            if !self.step_until(end) {
+                return false;
+            }
         }
+        true
     }
 
     /// Goes on for exactly this long.
