@@ -39,7 +39,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`protocol`] | the pure state machine: no clock, no randomness, no I/O |
-//! | `bootstrap` | the embedding API, which is re-exported here |
+//! | the root | the embedding API: [`protocol`]'s `Step` and `Outcome` are the machine's, those here an embedder's |
 //! | `driver` | the loop between machine and world |
 //! | `volume` | markers, claims, records, epochs and the guard on a real directory |
 //! | `process` | shims, output, signals, hand-off; all of `unsafe` |
@@ -49,11 +49,10 @@
 //! | `test_util` | rehearsals of a plan in virtual time (feature `test-util`) |
 //!
 //! Features: `cli` and `redis` (default), `io` (implied by both) for embedding programs, `test-util` for tests of a plan, and
-//! nothing: the protocol alone. [`protocol::Step`] and [`protocol::Outcome`] are the machine's; those of the same name here are
-//! an embedding program's.
+//! nothing: the protocol alone.
 
 #[cfg(feature = "io")]
-pub mod bootstrap;
+mod bootstrap;
 #[cfg(feature = "cli")]
 pub mod commands;
 #[cfg(feature = "io")]

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::runtime::{Builder, Handle};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::driver::{Driver, End, Setup, Stopper};
 use crate::exit::chain;
@@ -74,9 +74,9 @@ pub enum RunError {
     /// The runtime was shut down.
     #[error("the runtime was shut down")]
     ShutDown,
-    /// A bug of ours.
-    #[error("a bug of bellwether, please report it: {0}")]
-    Bug(String),
+    /// The driver has panicked: a runtime without I/O or time, or a bug of ours.
+    #[error("the driver has panicked, which is a bug unless the runtime lacks I/O or time: {0}")]
+    Panicked(String),
 }
 
 /// A replica that has been checked and has not begun. Made by [`Bootstrap::build`](super::Bootstrap::build).
@@ -97,16 +97,12 @@ impl Replica {
     /// # Errors
     ///
     /// [`RunError::NoRuntime`], or [`RunError::Begin`] if there is no thread left.
-    ///
-    /// # Panics
-    ///
-    /// In a runtime without I/O or time.
     pub fn start(self) -> Result<Running, RunError> {
         let runtime = Handle::try_current().map_err(|_| RunError::NoRuntime)?;
         let volume = self.setup.volume.clone();
         let driver = Driver::new(self.setup).map_err(RunError::Begin)?;
         let stopper = driver.stopper();
-        Ok(Running { volume, stopper, end: runtime.spawn(driver.run()) })
+        Ok(Running { stopper, end: runtime.spawn(conduct(driver, volume)) })
     }
 
     /// Leads or follows until the end. If the future is dropped, the replica stops in the background, like a [`Running`]
@@ -145,9 +141,8 @@ impl Replica {
 #[derive(Debug)]
 #[must_use = "dropping it stops the replica"]
 pub struct Running {
-    volume: Volume,
     stopper: Stopper,
-    end: JoinHandle<End>,
+    end: JoinHandle<Result<Outcome, RunError>>,
 }
 
 impl Running {
@@ -167,11 +162,7 @@ impl Future for Running {
     type Output = Result<Outcome, RunError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.end).poll(context).map(|end| match end {
-            Ok(end) => judge(end, &self.volume),
-            Err(error) if error.is_panic() => Err(RunError::Bug(error.to_string())),
-            Err(_) => Err(RunError::ShutDown),
-        })
+        Pin::new(&mut self.end).poll(context).map(|end| end.unwrap_or_else(|error| Err(RunError::of_task(&error))))
     }
 }
 
@@ -180,6 +171,22 @@ impl Drop for Running {
         // A driver that has ended does not listen.
         self.stopper.abandon();
     }
+}
+
+impl RunError {
+    fn of_task(error: &JoinError) -> RunError {
+        if error.is_panic() { RunError::Panicked(error.to_string()) } else { RunError::ShutDown }
+    }
+}
+
+async fn conduct(driver: Driver, volume: Volume) -> Result<Outcome, RunError> {
+    let end = driver.run().await;
+    if end.outcome != protocol::Outcome::StepFailed {
+        return judge(end, &volume);
+    }
+    // The failed marker is read, and the volume may hang.
+    let judged = spawn_blocking(move || judge(end, &volume)).await;
+    judged.unwrap_or_else(|error| Err(RunError::of_task(&error)))
 }
 
 fn judge(end: End, volume: &Volume) -> Result<Outcome, RunError> {
@@ -199,7 +206,12 @@ fn judge(end: End, volume: &Volume) -> Result<Outcome, RunError> {
         protocol::Outcome::DowngradeRefused { newest } => Outcome::Superseded { newest: newest.to_string() },
         protocol::Outcome::GuardLost => return Err(RunError::GuardLost),
         protocol::Outcome::VolumeFailed(fault) => {
-            return Err(volume_error.map_or_else(|| RunError::Bug(format!("{fault:?}")), RunError::Volume));
+            let unknown = || VolumeError::Io {
+                action: "use",
+                path: volume.root().to_owned(),
+                source: io::Error::other(format!("{fault:?}")),
+            };
+            return Err(RunError::Volume(volume_error.unwrap_or_else(unknown)));
         }
     })
 }

@@ -317,6 +317,19 @@ mod tests {
     }
 
     #[test]
+    fn a_steps_own_file_is_replaced_as_a_whole_and_stays_private() {
+        let scratch = Scratch::new();
+        let volume = scratch.volume();
+        assert_eq!(volume.read_data(MIGRATE).unwrap(), b"");
+        volume.ensure_data_file(MIGRATE, None).unwrap();
+        volume.write_data(MIGRATE, b"table 7 of 9").unwrap();
+        volume.write_data(MIGRATE, b"table 8").unwrap();
+        assert_eq!(volume.read_data(MIGRATE).unwrap(), b"table 8");
+        let mode = std::fs::metadata(volume.data_path(MIGRATE)).unwrap().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+    }
+
+    #[test]
     fn a_record_reads_as_it_was_written_and_is_private() {
         let scratch = Scratch::new();
         let volume = scratch.volume();

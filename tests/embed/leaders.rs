@@ -5,7 +5,7 @@ use std::time::Duration;
 use bellwether::{Outcome, Step, StepContext};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::scratch::{Scratch, outcome};
+use crate::scratch::{Scratch, outcome, until};
 
 /// A step that is short the second time.
 fn once_long(scratch: &Scratch) -> Step {
@@ -80,6 +80,37 @@ fn when_the_leaders_runtime_is_dropped_another_takes_over_after_the_silence() {
     other.block_on(async { assert_eq!(outcome(second).await, Outcome::Ready) });
     assert_eq!(scratch.notes(), ["epoch 1 attempt 1", "epoch 2 attempt 2"], "nobody could give the attempt back");
     drop(first);
+}
+
+/// The mask of blocked signals of each thread of ours with this name.
+fn blocked(name: &str) -> Vec<u64> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let statuses = tasks.map(|task| std::fs::read_to_string(task.path().join("status")).unwrap_or_default());
+    let named = statuses.filter(|status| status.starts_with(&format!("Name:\t{name}\n")));
+    let mask = |status: String| {
+        let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t").map(str::to_owned));
+        u64::from_str_radix(&line.unwrap(), 16).unwrap()
+    };
+    named.map(mask).collect()
+}
+
+#[tokio::test]
+async fn the_threads_that_we_start_take_no_signal_of_the_embedders() {
+    let scratch = Scratch::new();
+    let leader = scratch.start("v1", scratch.endless());
+    scratch.until_noted("epoch 1").await;
+    let follower = scratch.start("v1", scratch.endless());
+    // HUP, INT, QUIT, USR1, USR2, PIPE, ALRM, TERM, CHLD.
+    let signals = [1, 2, 3, 10, 12, 13, 14, 15, 17].map(|signal| 1_u64 << (signal - 1)).iter().sum::<u64>();
+    for name in ["volume", "logs", "guard"] {
+        until(&format!("{name} with all signals blocked"), || {
+            let masks = blocked(name);
+            !masks.is_empty() && masks.iter().all(|mask| mask & signals == signals)
+        })
+        .await;
+    }
+    drop((leader, follower));
+    scratch.until_left().await;
 }
 
 #[tokio::test]
