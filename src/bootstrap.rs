@@ -367,7 +367,7 @@ impl Bootstrap {
             volume,
             prove_guard: finding.kind == TrustKind::Shared,
             plan,
-            shim: self.shim.unwrap_or_else(|| "/proc/self/exe".into()),
+            shim: self.shim.map_or_else(|| "/proc/self/exe".into(), |path| std::path::absolute(&path).unwrap_or(path)),
             needs_wait: self.needs_wait,
             stop_grace: self.stop_grace,
             mask,

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
@@ -19,6 +20,7 @@ use super::output::Output;
 use super::reap::{self, OwnChild};
 use super::shim;
 use super::shim::wire::{Inbox, Report};
+use super::signals::block_all_signals;
 use super::spec::{RunEnd, RunEvent, RunHow, StepSpec};
 use super::stop::Trace;
 use super::sys::SignalSet;
@@ -59,7 +61,8 @@ enum Wake {
 pub struct StepProcess {
     channel: Arc<Channel>,
     gone: AsyncFd<OwnedFd>,
-    shim: OwnChild,
+    /// Until it is waited for.
+    shim: Option<OwnChild>,
     trace: Trace,
     begun: Timestamp,
     inbox: Inbox,
@@ -113,7 +116,7 @@ impl StepProcess {
             gone: sys::watch(channel.shim.try_clone()?)?,
             channel,
             trace: Trace { shim: shim.id(), start, run, struck: BTreeSet::new() },
-            shim,
+            shim: Some(shim),
             begun,
             inbox: Inbox::default(),
             is_heard: true,
@@ -127,7 +130,7 @@ impl StepProcess {
 
     /// The pid of the shim.
     pub fn shim_pid(&self) -> i32 {
-        self.shim.id()
+        self.trace.shim
     }
 
     /// What gives orders to it; may be cloned and kept elsewhere.
@@ -256,7 +259,9 @@ impl StepProcess {
         // Its last words are in the socket.
         self.exchange();
         // It has ended, so this does not wait; an embedder that reaps everything has the status, and we do not need it.
-        let _ = self.shim.wait();
+        if let Some(mut shim) = self.shim.take() {
+            let _ = shim.wait();
+        }
         match self.reported.take() {
             Some(Report::Ended { how, stopped, checked, leftovers }) => self.drain(how, stopped, checked, leftovers),
             _ => self.phase = Phase::Sweeping { next: Instant::now(), pause: SHORTEST_PAUSE },
@@ -299,5 +304,13 @@ impl StepProcess {
 impl Drop for StepProcess {
     fn drop(&mut self) {
         self.channel.hang_up();
+        // Whoever embeds us reaps nobody: with the runtime gone, the shim would stay behind as a zombie.
+        if let Some(mut shim) = self.shim.take() {
+            let wait = move || {
+                block_all_signals();
+                let _ = shim.wait();
+            };
+            let _ = thread::Builder::new().name("shim".to_owned()).spawn(wait);
+        }
     }
 }

@@ -26,6 +26,14 @@ fn is_alive(pid: &str) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
+/// Children of ours that have ended and were not reaped.
+fn zombies() -> usize {
+    let own = format!(" Z {} ", std::process::id());
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let stats = processes.map(|process| fs::read_to_string(process.path().join("stat")).unwrap_or_default());
+    stats.filter(|stat| stat.contains(&own)).count()
+}
+
 #[tokio::test]
 async fn commands_and_functions_stand_in_one_plan() {
     let scratch = Scratch::new();
@@ -79,6 +87,7 @@ fn a_dropped_runtime_leaves_the_stopping_to_the_shims() {
     assert!(scratch.is_guarded(), "the shim has it as long as the process lives");
     until_blocking("the guard to be free", || !scratch.is_guarded());
     assert!(!is_alive(&scratch.text("pid")));
+    until_blocking("the shim to be reaped", || zombies() == 0);
     drop(running);
 }
 
