@@ -152,11 +152,11 @@ async fn being_cancelled_can_be_awaited_again_and_by_many() {
     assert_eq!(scratch.notes(), ["begun", "all have heard"]);
 }
 
-#[tokio::test]
-async fn a_run_is_not_over_while_a_thread_has_its_context() {
-    let scratch = Scratch::new();
-    let (noting, release) = (scratch.clone(), Arc::new(AtomicBool::new(false)));
-    let released = Arc::clone(&release);
+/// A step whose work is done by a thread with a clone of the context, until it is released.
+fn in_a_thread(scratch: &Scratch) -> (Step, Witness) {
+    let (noting, released) = (scratch.clone(), Arc::new(AtomicBool::new(false)));
+    // A runtime waits for its threads, so a test that fails has to release this one, too.
+    let release = Witness(Arc::clone(&released));
     let step = Step::run("blocking", move |context: StepContext| {
         let (noting, released) = (noting.clone(), Arc::clone(&released));
         async move {
@@ -173,16 +173,42 @@ async fn a_run_is_not_over_while_a_thread_has_its_context() {
             Ok(())
         }
     });
+    (step, release)
+}
+
+#[tokio::test]
+async fn a_run_is_not_over_while_a_thread_has_its_context() {
+    let scratch = Scratch::new();
+    let (step, release) = in_a_thread(&scratch);
     let running = scratch.start("v1", step);
     scratch.until_noted("begun").await;
     running.stop();
     running.stop();
     sleep(Duration::from_millis(300)).await;
     assert!(scratch.is_guarded() && scratch.has(".blocking_in_progress_v1"), "the function is gone, the thread is not");
-    release.store(true, Ordering::SeqCst);
+    drop(release);
     assert_eq!(outcome(running).await, Outcome::Stopped);
     assert_eq!(scratch.notes(), ["begun", "ended"]);
     assert!(!scratch.is_guarded());
+}
+
+#[test]
+fn a_thread_that_outlives_the_runtime_keeps_the_guard() {
+    let scratch = Scratch::new();
+    let (step, release) = in_a_thread(&scratch);
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let running = runtime.block_on(async {
+        let running = scratch.start("v1", step);
+        scratch.until_noted("begun").await;
+        running
+    });
+    runtime.shutdown_background();
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(scratch.is_guarded());
+    drop(release);
+    until_blocking("the guard to be free", || !scratch.is_guarded());
+    assert_eq!(scratch.notes(), ["begun", "ended"]);
+    drop(running);
 }
 
 fn drop_runtime_in_the_middle(runtime: Runtime) {
