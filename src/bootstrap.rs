@@ -12,10 +12,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::driver::{self, Setup, WorkPlan};
+use crate::driver::{self, LeaseSource, Setup, WorkPlan};
 use crate::exit::chain;
+#[cfg(feature = "redis")]
+use crate::lease::Server;
 use crate::process::shim;
-use crate::protocol::{Config, ConfigError, Election, OnDowngrade, Plan, Policy, Revision, Trust};
+use crate::protocol::{Config, ConfigError, Election, OnDowngrade, Plan, Policy, Revision, Trust, USUAL_GRACE};
+#[cfg(feature = "redis")]
+use crate::protocol::{LeaseTimes, LeaseWish};
 use crate::settings::{Env, Mask, Problem};
 use crate::volume::{Replica as Identity, TrustFinding, TrustKind, Volume, VolumeError};
 
@@ -25,8 +29,9 @@ pub use step::Step;
 /// How long a plan's needs are waited for, unless it is said.
 const NEEDS_WAIT: Duration = Duration::from_secs(300);
 
-/// Time between TERM and KILL, unless it is said.
-const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How long a Redis that cannot be reached is waited for while nobody is at work, unless it is said.
+#[cfg(feature = "redis")]
+const REDIS_WAIT: Duration = Duration::from_secs(120);
 
 /// Everything that is wrong with a [`Bootstrap`]; nothing was touched.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -72,7 +77,7 @@ pub struct Bootstrap {
     needs: Vec<String>,
     needs_wait: Option<Duration>,
     policy: Policy,
-    stop_grace: Duration,
+    stop_grace: Option<Duration>,
     trust: Option<Trust>,
     shim: Option<PathBuf>,
     mask: Mask,
@@ -87,6 +92,7 @@ struct Lease {
     url: Option<String>,
     ttl: Option<Duration>,
     heartbeat: Option<Duration>,
+    wait: Option<Duration>,
 }
 
 impl fmt::Debug for Bootstrap {
@@ -110,7 +116,7 @@ impl Bootstrap {
             needs: Vec::new(),
             needs_wait: Some(NEEDS_WAIT),
             policy: Policy::default(),
-            stop_grace: STOP_GRACE,
+            stop_grace: None,
             trust: None,
             shim: None,
             mask: Mask::new(),
@@ -159,9 +165,9 @@ impl Bootstrap {
     }
 
     /// How long a step that is stopped may take to end: a command between TERM and KILL, a function between
-    /// [`cancelled`](crate::StepContext::cancelled) and its abort. Default: 5 s.
+    /// [`cancelled`](crate::StepContext::cancelled) and its abort. Default: 5 s, less where a short lease asks for it.
     pub fn stop_grace(mut self, grace: Duration) -> Bootstrap {
-        self.stop_grace = grace;
+        self.stop_grace = Some(grace);
         self
     }
 
@@ -209,24 +215,34 @@ impl Bootstrap {
         self
     }
 
-    /// Lets a lease in this Redis elect, instead of the guard alone.
+    /// Lets a lease in this Redis elect, instead of the guard alone: `redis://[user:password@]host[:port][/db]` or
+    /// `unix:///path`. Then volumes whose locks are not trusted will do as well, as long as nothing is paused longer than the
+    /// lease lasts; and a stopped leader is followed at once.
     #[cfg(feature = "redis")]
     pub fn redis(mut self, url: impl Into<String>) -> Bootstrap {
         self.lease.url = Some(url.into());
         self
     }
 
-    /// The lease's time to live.
+    /// The lease's time to live. Default: three quarters of [`stale_after`](Bootstrap::stale_after), at most 30 s.
     #[cfg(feature = "redis")]
     pub fn lease_ttl(mut self, ttl: Duration) -> Bootstrap {
         self.lease.ttl = Some(ttl);
         self
     }
 
-    /// The time between two renewals of the lease.
+    /// The time between two renewals of the lease. Default: a sixth of its time to live.
     #[cfg(feature = "redis")]
     pub fn heartbeat(mut self, every: Duration) -> Bootstrap {
         self.lease.heartbeat = Some(every);
+        self
+    }
+
+    /// How long a Redis that cannot be reached is waited for while nobody is seen at work; then
+    /// [`Outcome::RedisUnavailable`]. Default: 120 s.
+    #[cfg(feature = "redis")]
+    pub fn redis_wait(mut self, limit: Duration) -> Bootstrap {
+        self.lease.wait = Some(limit);
         self
     }
 
@@ -256,6 +272,7 @@ impl Bootstrap {
         self.check_times(&mut problems);
         let work = self.work(&mut problems);
         self.check_shim(work.as_ref(), &mut problems);
+        let source = self.source(&mut problems);
         let root = std::path::absolute(&self.volume).unwrap_or_else(|_| self.volume.clone());
         let (Ok(rev), Some(work)) = (rev, work) else {
             if !root.is_dir() {
@@ -266,7 +283,7 @@ impl Bootstrap {
         let volume = Volume::new(root, rev, Arc::clone(&work.plan), Identity::of_this_process());
         let finding = volume.check_root().and_then(|()| volume.trust(self.trust));
         let config = match &finding {
-            Ok(finding) => self.config(&work, finding, &mut problems),
+            Ok(finding) => self.config(&work, volume.replica(), finding, &mut problems),
             Err(error) => {
                 problems.push(of_volume(error));
                 None
@@ -275,7 +292,7 @@ impl Bootstrap {
         match (finding, config) {
             (Ok(finding), Some(config)) if problems.is_empty() => {
                 driver::warn_of_forgotten_volume(&finding, volume.root());
-                Ok(Replica { setup: self.setup(volume, work, &finding, config) })
+                Ok(Replica { setup: self.setup(volume, work, &finding, config, source) })
             }
             _ => Err(BootstrapError { problems }),
         }
@@ -326,32 +343,74 @@ impl Bootstrap {
         }
     }
 
-    fn config(&self, work: &WorkPlan, finding: &TrustFinding, problems: &mut Vec<Problem>) -> Option<Config> {
-        let election = self.election(finding.trust).map_err(|problem| problems.push(problem)).ok()?;
+    fn config(
+        &self,
+        work: &WorkPlan,
+        replica: &Identity,
+        finding: &TrustFinding,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Config> {
+        let election = self.election(replica, finding.trust).map_err(|problem| problems.push(problem)).ok()?;
         let plan = Arc::clone(&work.plan);
         let config = Config::new(plan, election, finding.trust, self.policy.clone());
         config.map_err(|error| problems.push(explain(&error, finding))).ok()
     }
 
     /// Who elects: the guard alone, unless a Redis is named.
-    #[cfg_attr(
-        not(feature = "redis"),
-        expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "with Redis it may fail")
-    )]
-    fn election(&self, _trust: Trust) -> Result<Election, Problem> {
-        // THE SEAM: with `self.lease` and `_trust`, `LeaseTimes::new` and `Election::Lease` go here; the URL goes to the
-        // driver's setup. Until then a Redis is refused, never left out in silence.
-        #[cfg(feature = "redis")]
-        if self.lease.url.is_some() || self.lease.ttl.is_some() || self.lease.heartbeat.is_some() {
-            return Err(Problem::new(
-                "redis",
-                "a lease in Redis is not connected yet; leave it out, and the guard elects",
-            ));
+    #[cfg(feature = "redis")]
+    fn election(&self, replica: &Identity, trust: Trust) -> Result<Election, Problem> {
+        let Lease { url, ttl, heartbeat, wait } = &self.lease;
+        if url.is_none() {
+            return Ok(Election::Guard);
         }
+        let asked = LeaseWish { ttl: *ttl, heartbeat: *heartbeat, grace: self.stop_grace };
+        // Whoever never leads has no lease to keep.
+        let wish = if self.policy.may_lead { asked } else { LeaseWish::default() };
+        let times = LeaseTimes::derive(wish, self.policy.stale_after, wait.unwrap_or(REDIS_WAIT), trust);
+        let times = times.map_err(|error| Problem::new("lease_ttl", error.to_string()))?;
+        let (seed, _) = replica.id.as_u64_pair();
+        Ok(Election::Lease(times.with_jitter(seed)))
+    }
+
+    #[cfg(not(feature = "redis"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "with Redis it may fail")]
+    fn election(&self, _replica: &Identity, _trust: Trust) -> Result<Election, Problem> {
         Ok(Election::Guard)
     }
 
-    fn setup(self, volume: Volume, plan: WorkPlan, finding: &TrustFinding, config: Config) -> Setup {
+    /// Where the lease lives, if there is one.
+    #[cfg(feature = "redis")]
+    fn source(&self, problems: &mut Vec<Problem>) -> Option<LeaseSource> {
+        let Some(url) = &self.lease.url else {
+            if self.lease.ttl.or(self.lease.heartbeat).or(self.lease.wait).is_some() {
+                problems
+                    .push(Problem::new("lease_ttl", "there is no lease without a Redis; name one with .redis(url)"));
+            }
+            return None;
+        };
+        match Server::parse(url) {
+            Ok(server) => Some(LeaseSource { server, scope: None }),
+            Err(error) => {
+                problems.push(Problem::new("redis", format!("the URL {error}")));
+                None
+            }
+        }
+    }
+
+    #[cfg(not(feature = "redis"))]
+    #[expect(clippy::unused_self, reason = "with Redis there is something to look at")]
+    fn source(&self, _problems: &mut Vec<Problem>) -> Option<LeaseSource> {
+        None
+    }
+
+    fn setup(
+        self,
+        volume: Volume,
+        plan: WorkPlan,
+        finding: &TrustFinding,
+        config: Config,
+        lease: Option<LeaseSource>,
+    ) -> Setup {
         let mut mask = self.mask;
         mask.add_env(&std::env::vars_os().collect::<Env>());
         for work in &plan.works {
@@ -361,6 +420,12 @@ impl Bootstrap {
         for password in plan.needs.iter().filter_map(|need| need.password()) {
             mask.add_variable("PASSWORD", password);
         }
+        let stop_grace = match config.election() {
+            Election::Lease(times) if self.policy.may_lead => times.grace(),
+            Election::Lease(_) | Election::Guard => self.stop_grace.unwrap_or(USUAL_GRACE),
+        };
+        #[cfg(feature = "redis")]
+        self.lease.url.iter().for_each(|url| mask.add_variable("url", url));
         Setup {
             candidate: volume.replica().id,
             config,
@@ -369,8 +434,9 @@ impl Bootstrap {
             plan,
             shim: self.shim.map_or_else(|| "/proc/self/exe".into(), |path| std::path::absolute(&path).unwrap_or(path)),
             needs_wait: self.needs_wait,
-            stop_grace: self.stop_grace,
+            stop_grace,
             mask,
+            lease,
         }
     }
 }

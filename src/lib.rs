@@ -44,6 +44,7 @@
 //! | `volume` | markers, claims, records, epochs and the guard on a real directory |
 //! | `process` | shims, output, signals, hand-off; all of `unsafe` |
 //! | `settings` | flags, environment and plan file, checked as a whole |
+//! | `lease` | the key in Redis that says who should try to lead |
 //! | `needs` | what a plan waits for before anybody leads |
 //! | `commands` | what the binary does (feature `cli`) |
 //! | `test_util` | rehearsals of a plan in virtual time (feature `test-util`) |
@@ -59,6 +60,8 @@ pub mod commands;
 pub mod driver;
 #[cfg(feature = "io")]
 pub mod exit;
+#[cfg(feature = "io")]
+pub mod lease;
 #[cfg(feature = "io")]
 pub mod needs;
 #[cfg(feature = "io")]

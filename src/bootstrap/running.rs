@@ -36,7 +36,10 @@ pub enum Outcome {
         report: String,
     },
     /// Redis stayed unreachable and nobody was seen at work.
-    RedisUnavailable,
+    RedisUnavailable {
+        /// How it failed last, and what to look at.
+        report: String,
+    },
     /// The revision is ready, but a later one has begun, and [`refuse_downgrade`](super::Bootstrap::refuse_downgrade) was
     /// asked for.
     Superseded {
@@ -190,7 +193,7 @@ async fn conduct(driver: Driver, volume: Volume) -> Result<Outcome, RunError> {
 }
 
 fn judge(end: End, volume: &Volume) -> Result<Outcome, RunError> {
-    let End { outcome, volume_error, needs_error } = end;
+    let End { outcome, volume_error, needs_error, redis_failure } = end;
     Ok(match outcome {
         protocol::Outcome::HandOff => Outcome::Ready,
         protocol::Outcome::Stopped => Outcome::Stopped,
@@ -202,7 +205,7 @@ fn judge(end: End, volume: &Volume) -> Result<Outcome, RunError> {
         protocol::Outcome::NeedsUnmet => {
             Outcome::NeedsUnmet { report: needs_error.map(|error| chain(&error)).unwrap_or_default() }
         }
-        protocol::Outcome::RedisUnavailable => Outcome::RedisUnavailable,
+        protocol::Outcome::RedisUnavailable => Outcome::RedisUnavailable { report: redis_failure.unwrap_or_default() },
         protocol::Outcome::DowngradeRefused { newest } => Outcome::Superseded { newest: newest.to_string() },
         protocol::Outcome::GuardLost => return Err(RunError::GuardLost),
         protocol::Outcome::VolumeFailed(fault) => {

@@ -1,11 +1,9 @@
 //! From checked settings to a driver: the volume, the trust in its locks, the machine's configuration.
 
-use std::path::Path;
-
 use super::log_writer;
-use crate::driver::{self, Setup};
+use crate::driver::{self, LeaseSource, Setup};
 use crate::exit::Exit;
-use crate::protocol::{Config, ConfigError, Election, Policy, Trust};
+use crate::protocol::{Config, ConfigError, Election, LeaseTimes, LeaseWish, Policy, Trust, USUAL_GRACE};
 use crate::settings::{Env, Glance, LogFormat, LogLevel, Notice, Overlay, Problem, Settings, VolumeLocks};
 use crate::volume::{Replica, TrustFinding, TrustKind, Volume, VolumeError};
 
@@ -70,8 +68,13 @@ pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
         allow_rollback: settings.allow_rollback,
     };
     let plan = std::sync::Arc::clone(&settings.plan.plan);
-    let config = Config::new(plan, Election::Guard, finding.trust, policy)
-        .map_err(|error| Refusal { exit: Exit::Usage, reason: explain(&error, &settings.volume, &finding.reason) })?;
+    let explained = |error| Refusal { exit: Exit::Usage, reason: explain(&error, settings, &finding) };
+    let election = election(settings, &volume, finding.trust).map_err(explained)?;
+    let stop_grace = match &election {
+        Election::Lease(times) if settings.may_lead => times.grace(),
+        Election::Lease(_) | Election::Guard => settings.stop_grace.unwrap_or(USUAL_GRACE),
+    };
+    let config = Config::new(plan, election, finding.trust, policy).map_err(explained)?;
     let candidate = volume.replica().id;
     Ok(Setup {
         config,
@@ -80,18 +83,44 @@ pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
         plan: settings.plan.clone().into(),
         shim: "/proc/self/exe".into(),
         needs_wait: settings.needs_wait,
-        stop_grace: settings.stop_grace,
+        stop_grace,
         mask: settings.mask.clone(),
         candidate,
+        lease: settings.redis.as_ref().map(|redis| LeaseSource {
+            server: redis.server.clone(),
+            scope: redis.scope.as_ref().map(ToString::to_string),
+        }),
     })
 }
 
-pub(super) fn explain(error: &ConfigError, volume: &Path, reason: &str) -> String {
-    format!(
-        "{error} ({}: {reason}); use a volume whose locks work, or, if you know that they do, \
-         set BELLWETHER_VOLUME_LOCKS=trusted",
-        volume.display()
-    )
+/// Who elects: the lease, if a Redis is configured.
+pub(super) fn election(settings: &Settings, volume: &Volume, trust: Trust) -> Result<Election, ConfigError> {
+    let Some(redis) = &settings.redis else { return Ok(Election::Guard) };
+    let asked = LeaseWish { ttl: redis.ttl, heartbeat: redis.heartbeat, grace: settings.stop_grace };
+    // Whoever never leads has no lease to keep.
+    let wish = if settings.may_lead { asked } else { LeaseWish::default() };
+    let times = LeaseTimes::derive(wish, settings.stale, redis.wait, trust)?;
+    let (seed, _) = volume.replica().id.as_u64_pair();
+    Ok(Election::Lease(times.with_jitter(seed)))
+}
+
+/// What is wrong with a configuration, and what to change.
+pub(super) fn explain(error: &ConfigError, settings: &Settings, finding: &TrustFinding) -> String {
+    let volume = format!("{}: {}", settings.volume.display(), finding.reason);
+    match error {
+        ConfigError::GuardNotTrusted => format!(
+            "{error} ({volume}); set BELLWETHER_REDIS_URL, use a volume whose locks work, or, if you know that they do, \
+             set BELLWETHER_VOLUME_LOCKS=trusted"
+        ),
+        ConfigError::LeaseTooShort { .. } if finding.trust == Trust::Trusted => {
+            format!("LOCK_RENEW_TTL_SECS: {error}; raise it, or lower LOCK_HEARTBEAT_SECS")
+        }
+        ConfigError::LeaseTooShort { .. } => format!(
+            "LOCK_RENEW_TTL_SECS: {error}, since a step must be stopped before its lease ends where locks are not \
+             trusted ({volume}); raise it, or lower BELLWETHER_STOP_GRACE_SECS or LOCK_HEARTBEAT_SECS"
+        ),
+        ConfigError::StaleTooShort { .. } => format!("STEP_STALE_SECS: {error} ({volume}); raise it"),
+    }
 }
 
 /// Begins to log to stderr, through a thread.

@@ -62,7 +62,7 @@ fn cold(line: &CommandLine) -> Exit {
         Ok(setup) => setup,
         Err(refusal) => return end(&refusal),
     };
-    if settings.may_lead {
+    if settings.may_lead && settings.redis.is_none() {
         warn!("no Redis is configured: the guard on the volume alone elects the leader");
     }
     let volume = setup.volume.clone();
@@ -107,8 +107,12 @@ fn coordinate(setup: Setup) -> std::io::Result<(Outcome, Option<i32>, Option<Str
     });
     // A name that is being looked up must not hold us back.
     runtime.shutdown_background();
-    let (End { outcome, volume_error, needs_error }, signal) = end?;
-    let reason = volume_error.map(|error| chain(&error)).or_else(|| needs_error.map(|error| error.to_string()));
+    let (End { outcome, volume_error, needs_error, redis_failure }, signal) = end?;
+    let reason = match outcome {
+        Outcome::RedisUnavailable => redis_failure,
+        Outcome::NeedsUnmet => needs_error.map(|error| error.to_string()),
+        _ => volume_error.map(|error| chain(&error)),
+    };
     Ok((heed(outcome, signal), signal, reason))
 }
 
@@ -141,7 +145,15 @@ fn judge(
             ),
         ),
         Outcome::NeedsUnmet => (Exit::TryLater, "what the plan needs did not come in time".to_owned()),
-        Outcome::RedisUnavailable => (Exit::Unavailable, "Redis stayed unreachable".to_owned()),
+        Outcome::RedisUnavailable => (
+            Exit::Unavailable,
+            format!(
+                "no Redis for {} s (BELLWETHER_REDIS_WAIT_SECS), revision {rev} is not ready, and nobody is seen at \
+                 work on it: {}",
+                settings.redis.as_ref().map_or(0.0, |redis| redis.wait.as_secs_f64()),
+                reason.as_deref().unwrap_or("it does not answer")
+            ),
+        ),
         Outcome::VolumeFailed(fault) => (Exit::of_fault(*fault), "the volume does not work".to_owned()),
         Outcome::GuardLost => (
             Exit::VolumeIo,

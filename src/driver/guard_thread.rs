@@ -5,10 +5,12 @@
 use std::thread;
 
 use tokio::sync::mpsc::UnboundedSender;
+use tracing::warn;
 
 use super::message::Message;
 use crate::process;
-use crate::volume::Volume;
+use crate::protocol::Trust;
+use crate::volume::{Guard, Volume, VolumeError};
 
 /// At most one thread, whoever asked last.
 #[derive(Debug, Default)]
@@ -19,7 +21,12 @@ pub(super) struct GuardWait {
 
 impl GuardWait {
     /// Waits for the guard, unless a thread does so already.
-    pub(super) fn begin(&mut self, volume: &Volume, answers: &UnboundedSender<Message>) -> std::io::Result<()> {
+    pub(super) fn begin(
+        &mut self,
+        volume: &Volume,
+        trust: Trust,
+        answers: &UnboundedSender<Message>,
+    ) -> std::io::Result<()> {
         self.wanted = true;
         if self.waiting {
             return Ok(());
@@ -27,7 +34,7 @@ impl GuardWait {
         let (volume, answers) = (volume.clone(), answers.clone());
         let wait = move || {
             process::block_all_signals();
-            let granted = volume.open_guard().and_then(|mut guard| guard.wait().map(|()| guard));
+            let granted = volume.open_guard().and_then(|guard| wait(guard, trust));
             // Nobody listens any more: dropping the message closes the guard.
             let _ = answers.send(Message::Guard(granted));
         };
@@ -45,5 +52,16 @@ impl GuardWait {
     pub(super) fn end(&mut self) -> bool {
         self.waiting = false;
         std::mem::take(&mut self.wanted)
+    }
+}
+
+/// Where locks are not trusted anyway, a file system without any is no obstacle: the lease alone keeps leaders apart.
+fn wait(mut guard: Guard, trust: Trust) -> Result<Guard, VolumeError> {
+    match guard.wait() {
+        Err(error) if trust == Trust::NotTrusted && error.is_for_want_of_locks() => {
+            warn!(%error, "the volume has no locks at all; only the lease keeps two leaders apart");
+            Ok(guard)
+        }
+        waited => waited.map(|()| guard),
     }
 }

@@ -1,5 +1,7 @@
 //! What reaches the loop from its threads and tasks.
 
+use uuid::Uuid;
+
 use crate::needs::NeedsError;
 use crate::process::RunEnd;
 use crate::protocol::{Doing, Event, StepId};
@@ -14,6 +16,11 @@ pub(super) enum Message {
     VolumeFailed(Doing, VolumeError),
     /// The guard was granted, or cannot be had.
     Guard(Result<Guard, VolumeError>),
+    /// The volume's id, which is the scope of the election.
+    Scope(Uuid),
+    /// Redis has answered, or somebody has announced something there.
+    #[cfg(feature = "redis")]
+    Lease(crate::lease::Answer),
     /// The plan's needs are there, or did not come.
     Needs(Result<(), NeedsError>),
     /// A run is over; these were the last lines of its output.

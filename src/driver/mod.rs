@@ -4,7 +4,7 @@
 //!  signals ─┐                                   ┌─► volume thread   (look, claim, count, beat, commit …)
 //!  timers ──┼─► Message ─► Machine::handle ─► Action ─► guard thread    (flock)
 //!  threads ─┤                                   ├─► runs            (shims, output) ─► log thread
-//!  tasks ───┘                                   └─► needs
+//!  tasks ───┘                                   └─► lease desk      (Redis), needs
 //! ```
 //!
 //! It decides nothing, installs no signal handler and never execs.
@@ -13,6 +13,11 @@ mod context;
 mod failure;
 mod guard_thread;
 mod journal;
+#[cfg(feature = "redis")]
+mod lease_desk;
+#[cfg(not(feature = "redis"))]
+#[path = "no_lease.rs"]
+mod lease_desk;
 mod log_thread;
 mod message;
 mod report;
@@ -34,6 +39,7 @@ use tokio::time::sleep;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
+use crate::lease::Server;
 use crate::needs::{self, NeedEvent, NeedsError};
 use crate::process::User;
 use crate::process::boottime;
@@ -42,6 +48,7 @@ use crate::settings::Mask;
 use crate::volume::{Failure, Guard, Volume, VolumeError};
 
 use guard_thread::GuardWait;
+use lease_desk::LeaseDesk;
 use message::Message;
 use report::RunReport;
 use runs::{Runs, Start, Terms};
@@ -77,6 +84,17 @@ pub struct Setup {
     pub mask: Mask,
     /// Becomes the volume's id if it has none.
     pub candidate: Uuid,
+    /// Where the lease is, if the election is by a lease.
+    pub lease: Option<LeaseSource>,
+}
+
+/// Where the lease is.
+#[derive(Clone, Debug)]
+pub struct LeaseSource {
+    /// The Redis.
+    pub server: Server,
+    /// Which election there; `None`: the volume's id.
+    pub scope: Option<String>,
 }
 
 /// How a replica's coordination ended. Nothing of it runs any more; the guard is closed.
@@ -88,6 +106,8 @@ pub struct End {
     pub volume_error: Option<VolumeError>,
     /// What the plan needs and did not come, if that ended it.
     pub needs_error: Option<NeedsError>,
+    /// Why Redis did not answer the last request, if it did not.
+    pub redis_failure: Option<String>,
 }
 
 /// Asks a driver to stop; may be cloned and sent elsewhere.
@@ -118,6 +138,7 @@ pub struct Driver {
     runs: Runs,
     guard_wait: GuardWait,
     guard: Option<Arc<Guard>>,
+    desk: LeaseDesk,
     reports: HashMap<StepId, RunReport>,
     asked_to_stop: bool,
     volume_error: Option<VolumeError>,
@@ -132,12 +153,14 @@ impl Driver {
     /// If a thread cannot be started.
     pub fn new(setup: Setup) -> io::Result<Driver> {
         let (answers, inbox) = unbounded_channel();
+        let desk = LeaseDesk::new(&setup, answers.clone());
         let office = Office {
             volume: setup.volume.clone(),
             candidate: setup.candidate,
             beat_every: setup.config.beat_every(),
             plan_digest: setup.plan.digest.clone(),
             owners: owners(&setup.plan),
+            wants_id: desk.wants_scope(),
         };
         let jobs = volume_thread::start(office, answers.clone())?;
         let terms = Terms {
@@ -157,6 +180,7 @@ impl Driver {
             runs,
             guard_wait: GuardWait::default(),
             guard: None,
+            desk,
             reports: HashMap::new(),
             asked_to_stop: false,
             volume_error: None,
@@ -171,12 +195,15 @@ impl Driver {
 
     /// Leads or follows until the end. In a tokio runtime with I/O and time.
     pub async fn run(mut self) -> End {
+        self.desk.open(None);
         let mut event = Event::Started;
         loop {
             for action in self.machine.handle(boottime::now(), event) {
                 if let Action::End(outcome) = action {
+                    let redis_failure = self.desk.finish().await;
                     self.runs.flush_logs().await;
-                    return End { outcome, volume_error: self.volume_error, needs_error: self.needs_error };
+                    let (volume_error, needs_error) = (self.volume_error, self.needs_error);
+                    return End { outcome, volume_error, needs_error, redis_failure };
                 }
                 self.perform(action);
             }
@@ -206,10 +233,17 @@ impl Driver {
             Message::Machine(event) => {
                 if let (Event::EpochAllotted(epoch), Some(guard)) = (&event, &self.guard) {
                     self.job(Job::Lead(*epoch, Arc::clone(guard)));
+                    self.desk.set_epoch(Some(*epoch));
                 }
                 event
             }
             Message::VolumeFailed(doing, error) => self.handle_volume_failed(doing, error),
+            Message::Scope(id) => {
+                self.desk.open(Some(&id.to_string()));
+                return None;
+            }
+            #[cfg(feature = "redis")]
+            Message::Lease(answer) => return self.desk.take(answer),
             Message::Guard(granted) => return self.handle_guard(granted),
             Message::Needs(Ok(())) => Event::NeedsMet,
             Message::Needs(Err(error)) => {
@@ -297,9 +331,7 @@ impl Driver {
                 self.job(Job::WriteFailed(step, failure));
             }
             Action::Say(notice) => self.perform_say(&notice),
-            Action::AcquireLease | Action::RenewLease | Action::ReleaseLease => {
-                unreachable!("the guard alone elects: no machine here asks for a lease")
-            }
+            Action::AcquireLease | Action::RenewLease | Action::ReleaseLease => self.desk.perform(&action),
             Action::End(_) => unreachable!("the loop ends before"),
             on_volume => {
                 if let Action::Count { step, .. } = on_volume {
@@ -324,7 +356,7 @@ impl Driver {
     }
 
     fn perform_take_guard(&mut self) {
-        if let Err(error) = self.guard_wait.begin(&self.setup.volume, &self.answers) {
+        if let Err(error) = self.guard_wait.begin(&self.setup.volume, self.setup.config.trust(), &self.answers) {
             let error = VolumeError::Io {
                 action: "start a thread to lock",
                 path: self.setup.volume.root().into(),
@@ -337,7 +369,7 @@ impl Driver {
     fn perform_say(&self, notice: &Notice) {
         let policy = &self.setup.config.policy;
         if let Some(waiting) = words::say(notice, &self.setup.volume, policy.may_lead) {
-            self.job(Job::Explain(waiting));
+            self.job(Job::Explain(waiting, self.desk.other()));
         }
     }
 

@@ -40,8 +40,8 @@ pub(super) enum Job {
     Beat(StepId, Option<Arc<Guard>>),
     /// Begin a leadership: from now on everything is done under this epoch.
     Lead(Epoch, Arc<Guard>),
-    /// Tell a person whom this replica waits for.
-    Explain(super::words::Waiting),
+    /// Tell a person whom this replica waits for, and who has the lease as far as we know.
+    Explain(super::words::Waiting, Option<String>),
 }
 
 /// What the thread needs to know once.
@@ -52,6 +52,8 @@ pub(super) struct Office {
     pub(super) plan_digest: String,
     /// User and group of each step that runs as somebody else: its data file is theirs.
     pub(super) owners: Vec<Option<(u32, u32)>>,
+    /// Whether somebody waits for the volume's id.
+    pub(super) wants_id: bool,
 }
 
 /// Starts the thread. It ends when the sender is dropped.
@@ -104,8 +106,8 @@ impl Clerk {
                     }
                     continue;
                 }
-                Job::Explain(waiting) => {
-                    waiting.explain(&self.office.volume);
+                Job::Explain(waiting, lease) => {
+                    waiting.explain(&self.office.volume, lease);
                     continue;
                 }
                 Job::Beat(step, guard) => self.beat(step, guard.as_deref()),
@@ -138,7 +140,7 @@ impl Clerk {
                 for warning in &prepared.warnings {
                     warn!(volume = %volume.root().display(), "{warning}");
                 }
-                debug!(scope = %prepared.id, "volume prepared");
+                self.tell_id(Some(prepared.id));
                 Event::VolumePrepared
             }
             Action::AppendRevision => {
@@ -185,8 +187,21 @@ impl Clerk {
             warn!("{problem}");
         }
         self.problems = look.problems;
+        if self.office.wants_id {
+            // Not there yet, or not readable: then whoever prepares the volume says so.
+            let id = self.office.volume.read_id().ok().flatten();
+            self.tell_id(id);
+        }
         self.seen = Some(look.view.clone());
         Ok(Event::Looked(look.view))
+    }
+
+    /// Once.
+    fn tell_id(&mut self, id: Option<Uuid>) {
+        if let Some(id) = id.filter(|_| self.office.wants_id) {
+            self.office.wants_id = false;
+            let _ = self.answers.send(Message::Scope(id));
+        }
     }
 
     fn occupant(&self, step: StepId) -> Option<Occupant> {

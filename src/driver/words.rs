@@ -79,8 +79,8 @@ pub(crate) fn warn_of_forgotten_volume(finding: &TrustFinding, volume: &Path) {
 
 impl Waiting {
     /// Looks up whom this replica waits for, and says so.
-    pub(super) fn explain(self, volume: &Volume) {
-        let holder = || describe_holder(volume);
+    pub(super) fn explain(self, volume: &Volume, lease: Option<String>) {
+        let holder = || describe_holder(volume).or(lease).unwrap_or_else(|| "nobody".to_owned());
         let at_work = || describe_work(volume);
         match self {
             Waiting::Following { may_lead: true } => info!(holder = %holder(), "still waiting: {}", at_work()),
@@ -97,12 +97,14 @@ impl Waiting {
     }
 }
 
-fn describe_holder(volume: &Volume) -> String {
+/// Who has the guard.
+fn describe_holder(volume: &Volume) -> Option<String> {
     // What the last holder wrote stays there when it is gone.
     if volume.is_guard_held() == Some(false) {
-        return "nobody".to_owned();
+        return None;
     }
-    volume.guard_holder().ok().flatten().map_or_else(|| "unknown".to_owned(), |holder| describe(&holder))
+    let holder = volume.guard_holder().ok().flatten();
+    Some(holder.map_or_else(|| "unknown".to_owned(), |holder| describe(&holder)))
 }
 
 fn describe(holder: &GuardHolder) -> String {

@@ -11,6 +11,8 @@ pub use parse::NeedError;
 pub use probe::{Failure, FailureClass};
 pub use wait::{NeedEvent, NeedsError, await_all};
 
+use crate::lease::Server;
+
 /// One thing to wait for: `tcp://host:port`, `http://host[:port][/path]`, `redis://[user[:password]@]host[:port][/db]`
 /// or `file:///path`.
 ///
@@ -30,12 +32,7 @@ enum Target {
         path: String,
     },
     /// Never made without the feature `redis`: the parser refuses it.
-    Redis {
-        address: Address,
-        user: Option<String>,
-        password: Option<String>,
-        database: u16,
-    },
+    Redis(Server),
     File(PathBuf),
 }
 
@@ -50,7 +47,7 @@ impl Need {
     /// The password in it, if there is one: for [`Mask`](crate::settings::Mask).
     pub fn password(&self) -> Option<&str> {
         match &self.target {
-            Target::Redis { password, .. } => password.as_deref(),
+            Target::Redis(server) => server.password(),
             _ => None,
         }
     }

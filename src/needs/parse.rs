@@ -1,9 +1,9 @@
 //! `tcp://db:3306`, taken apart.
 
-use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 use super::{Address, Need, Target};
+use crate::lease::{self, Origin, Server, ServerError};
 use crate::settings::percent_decoded;
 
 /// Why a text is nothing one can wait for. Never shows a password.
@@ -32,6 +32,18 @@ pub enum NeedError {
     Path,
 }
 
+impl From<ServerError> for NeedError {
+    fn from(error: ServerError) -> NeedError {
+        match error {
+            ServerError::Host => NeedError::Host,
+            ServerError::Port => NeedError::Port,
+            ServerError::User | ServerError::UserAlone => NeedError::User,
+            // What is left is what follows a host: the scheme is ours.
+            _ => NeedError::Path,
+        }
+    }
+}
+
 impl Need {
     /// Takes `text` apart.
     ///
@@ -43,7 +55,9 @@ impl Need {
         let target = match scheme {
             "tcp" => Target::Tcp(address(rest, None)?),
             "http" => http(rest)?,
-            "redis" if cfg!(feature = "redis") => redis(rest)?,
+            "redis" if cfg!(feature = "redis") => {
+                Target::Redis(Server::parse(text)?.with_origin(Origin::of("the need's URL")))
+            }
             "redis" => return Err(NeedError::NoRedis),
             "file" => file(rest)?,
             "https" => return Err(NeedError::Tls("https")),
@@ -55,7 +69,10 @@ impl Need {
 }
 
 fn shown(text: &str, target: &Target) -> String {
-    let Target::Redis { password: Some(_), .. } = target else { return text.to_owned() };
+    let Target::Redis(server) = target else { return text.to_owned() };
+    if server.password().is_none() {
+        return text.to_owned();
+    }
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
     let (user_info, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
     let (user, _password) = user_info.split_once(':').unwrap_or((user_info, ""));
@@ -63,31 +80,8 @@ fn shown(text: &str, target: &Target) -> String {
 }
 
 fn address(text: &str, default_port: Option<u16>) -> Result<Address, NeedError> {
-    let (host, port) = if let Some(bracketed) = text.strip_prefix('[') {
-        let (host, port) = bracketed.split_once(']').ok_or(NeedError::Host)?;
-        host.parse::<Ipv6Addr>().map_err(|_| NeedError::Host)?;
-        (host, port)
-    } else {
-        let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if host.is_empty() || !host.bytes().all(allowed) {
-            return Err(NeedError::Host);
-        }
-        (host, port)
-    };
-    let port = match port {
-        "" => default_port.ok_or(NeedError::Port)?,
-        port => {
-            number(port.strip_prefix(':').ok_or(NeedError::Port)?).filter(|&port| port > 0).ok_or(NeedError::Port)?
-        }
-    };
-    Ok(Address { host: host.to_owned(), port })
-}
-
-/// Digits only, no leading zeros.
-fn number(text: &str) -> Option<u16> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    text.parse().ok().filter(|_| plain)
+    let (host, port) = lease::host_and_port(text, default_port)?;
+    Ok(Address { host, port })
 }
 
 fn http(rest: &str) -> Result<Target, NeedError> {
@@ -101,32 +95,6 @@ fn http(rest: &str) -> Result<Target, NeedError> {
     }
     let path = if path.is_empty() { "/" } else { path }.to_owned();
     Ok(Target::Http { address: address(authority, Some(80))?, path })
-}
-
-fn redis(rest: &str) -> Result<Target, NeedError> {
-    let (user_info, rest) = rest.rsplit_once('@').map_or((None, rest), |(user_info, rest)| (Some(user_info), rest));
-    let (user, password) = match user_info.map(|text| text.split_once(':').map_or((text, ""), |parts| parts)) {
-        Some((user, password)) => (part(user)?, part(password)?),
-        None => (None, None),
-    };
-    // A user without a password can only be a mistake: Redis asks for both or for the password alone.
-    if user.is_some() && password.is_none() {
-        return Err(NeedError::User);
-    }
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let database = match path {
-        "" | "/" => 0,
-        path => number(&path[1..]).filter(|&database| database < 10_000).ok_or(NeedError::Path)?,
-    };
-    Ok(Target::Redis { address: address(authority, Some(6379))?, user, password, database })
-}
-
-fn part(text: &str) -> Result<Option<String>, NeedError> {
-    if text.contains(['/', '?', '#', '@']) || text.contains(char::is_control) {
-        return Err(NeedError::User);
-    }
-    let decoded = percent_decoded(text).ok_or(NeedError::User)?;
-    Ok(Some(decoded).filter(|decoded| !decoded.is_empty()))
 }
 
 fn file(rest: &str) -> Result<Target, NeedError> {

@@ -75,9 +75,10 @@ pub(super) async fn try_once(need: &Need) -> Result<(), Failure> {
         match &need.target {
             Target::Tcp(address) => connect(address).await.map(drop),
             Target::Http { address, path } => http(address, path).await,
-            Target::Redis { address, user, password, database } => {
-                redis(address, user.as_deref(), password.as_deref(), *database).await
-            }
+            #[cfg(feature = "redis")]
+            Target::Redis(server) => redis(server).await,
+            #[cfg(not(feature = "redis"))]
+            Target::Redis(server) => unreachable!("the parser refuses {server}"),
             Target::File(path) => file(path),
         }
     };
@@ -145,57 +146,20 @@ fn file(path: &Path) -> Result<(), Failure> {
     }
 }
 
-#[cfg(not(feature = "redis"))]
-async fn redis(address: &Address, _: Option<&str>, _: Option<&str>, _: u16) -> Result<(), Failure> {
-    connect(address).await.map(drop)
-}
-
 #[cfg(feature = "redis")]
-async fn redis(address: &Address, user: Option<&str>, password: Option<&str>, db: u16) -> Result<(), Failure> {
-    use redis::IntoConnectionInfo as _;
+async fn redis(server: &crate::lease::Server) -> Result<(), Failure> {
+    use crate::lease::{self, FailureClass as Class};
 
-    // Tells an unknown host from a closed port, which the client does not.
-    drop(connect(address).await?);
-    let ping = async {
-        let mut settings = redis::RedisConnectionInfo::default().set_db(i64::from(db)).set_skip_set_lib_name();
-        if let Some(user) = user {
-            settings = settings.set_username(user);
-        }
-        if let Some(password) = password {
-            settings = settings.set_password(password);
-        }
-        let info = (address.host.as_str(), address.port).into_connection_info()?.set_redis_settings(settings);
-        let mut connection = redis::Client::open(info)?.get_multiplexed_async_connection().await?;
-        redis::cmd("PING").query_async::<()>(&mut connection).await
-    };
-    ping.await.map_err(|error| of_redis(&error))
-}
-
-#[cfg(feature = "redis")]
-fn of_redis(error: &redis::RedisError) -> Failure {
-    let code = error.code().unwrap_or_default();
-    let text = error.to_string();
-    let says = |word: &str| code == word || text.contains(word);
-    // The client drops the code when it is SELECT that was refused.
-    if says("NOAUTH") || says("Authentication required") {
-        return Failure::new(FailureClass::Password, "Redis asks for a password (NOAUTH); put it into the need's URL");
-    }
-    if says("WRONGPASS") || error.kind() == redis::ErrorKind::AuthenticationFailed {
-        let text = "Redis refuses this user or password (WRONGPASS); look at the need's URL";
-        return Failure::new(FailureClass::Password, text);
-    }
-    if says("NOPERM") {
-        // Who may not PING has been let in all the same.
-        return Failure::new(FailureClass::Password, "Redis forbids this user to PING (NOPERM)");
-    }
-    let class = if error.is_timeout() {
-        FailureClass::Timeout
-    } else if error.is_connection_refusal() {
-        FailureClass::Refused
-    } else if error.is_io_error() {
-        FailureClass::Network
-    } else {
-        FailureClass::NotReady
-    };
-    Failure::new(class, text)
+    let reached = lease::ping(server, TRY_LIMIT).await;
+    reached.map_err(|failure| {
+        let class = match failure.class {
+            Class::Refused => FailureClass::Refused,
+            Class::Timeout => FailureClass::Timeout,
+            Class::UnknownHost => FailureClass::UnknownHost,
+            Class::Unreachable | Class::Closed => FailureClass::Network,
+            Class::AuthRequired | Class::WrongPassword | Class::NoPasswordSet => FailureClass::Password,
+            _ => FailureClass::NotReady,
+        };
+        Failure::new(class, failure.to_string())
+    })
 }

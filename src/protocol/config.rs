@@ -37,9 +37,38 @@ pub enum Election {
 pub struct LeaseTimes {
     ttl: Duration,
     heartbeat: Duration,
-    stop: Duration,
+    grace: Duration,
     redis_wait: Duration,
+    /// This replica's share of the jitter, in thousandths.
+    jitter: u32,
 }
+
+/// What is asked of a lease's times. What is left out is derived.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LeaseWish {
+    /// The time to live (`LOCK_RENEW_TTL_SECS`).
+    pub ttl: Option<Duration>,
+    /// Time between two renewals (`LOCK_HEARTBEAT_SECS`).
+    pub heartbeat: Option<Duration>,
+    /// Time between TERM and KILL when a step is stopped (`BELLWETHER_STOP_GRACE_SECS`).
+    pub grace: Option<Duration>,
+}
+
+/// Time to live of a lease if nothing is said, at the most. Less where a dead leader is to be noticed earlier.
+const USUAL_TTL: Duration = Duration::from_secs(30);
+
+/// Time between TERM and KILL if nothing is said, at the most.
+pub const USUAL_GRACE: Duration = Duration::from_secs(5);
+
+/// What killing a step's tree may take after the grace.
+const KILLING: Duration = Duration::from_millis(1500);
+
+/// To this a derived time is rounded.
+const GRAIN: Duration = Duration::from_millis(10);
+
+/// Shortest STEP_STALE_SECS where only the lease's deadline keeps two leaders apart: with less there is no time to stop
+/// a step within a lease that does not delay a takeover.
+const LEAST_STALE_WITHOUT_TRUST: Duration = Duration::from_secs(6);
 
 /// What is done when a step has failed for good.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -74,6 +103,15 @@ pub enum ConfigError {
         /// The smallest legal one, rounded up to 10 ms.
         smallest: Duration,
     },
+    /// Without trust in the guard, a step has to be stopped in time.
+    #[error("{} s of silence are too short where the volume's locks do not work between replicas; at least {} s are needed",
+        stale.as_secs_f64(), least.as_secs_f64())]
+    StaleTooShort {
+        /// STEP_STALE_SECS as configured.
+        stale: Duration,
+        /// The shortest legal one.
+        least: Duration,
+    },
 }
 
 impl LeaseTimes {
@@ -88,9 +126,9 @@ impl LeaseTimes {
         (ttl / 12).min(Duration::from_secs(2))
     }
 
-    fn fits(ttl: Duration, heartbeat: Option<Duration>, stop: Duration, trust: Trust) -> bool {
+    fn fits(ttl: Duration, heartbeat: Option<Duration>, grace: Duration, trust: Trust) -> bool {
         let heartbeat = heartbeat.unwrap_or(ttl / 6);
-        let margin = if trust == Trust::Trusted { Duration::ZERO } else { stop };
+        let margin = if trust == Trust::Trusted { Duration::ZERO } else { grace + KILLING };
         Self::usable(ttl) >= heartbeat * 11 / 10 + Self::request_limit_of(ttl) * 5 + margin
     }
 
@@ -108,13 +146,56 @@ impl LeaseTimes {
         redis_wait: Duration,
         trust: Trust,
     ) -> Result<LeaseTimes, ConfigError> {
-        let stop = grace + Duration::from_millis(1500);
-        if !Self::fits(ttl, heartbeat, stop, trust) {
-            let candidates = (1..=1_000_000).map(|n| Duration::from_millis(n * 10));
-            let smallest = candidates.into_iter().find(|&ttl| Self::fits(ttl, heartbeat, stop, trust));
-            return Err(ConfigError::LeaseTooShort { ttl, smallest: smallest.unwrap_or(Duration::MAX) });
+        if !Self::fits(ttl, heartbeat, grace, trust) {
+            return Err(ConfigError::LeaseTooShort { ttl, smallest: Self::smallest(heartbeat, grace, trust) });
         }
-        Ok(LeaseTimes { ttl, heartbeat: heartbeat.unwrap_or(ttl / 6), stop, redis_wait })
+        Ok(LeaseTimes { ttl, heartbeat: heartbeat.unwrap_or(ttl / 6), grace, redis_wait, jitter: 0 })
+    }
+
+    /// Fills in what `wish` leaves out. Time to live: three quarters of `stale_after`, at most 30 s, so that the lease
+    /// does not delay a takeover; more only as far as an explicit grace or heartbeat needs it. Grace: as much of 5 s as
+    /// the time to live allows.
+    ///
+    /// # Errors
+    ///
+    /// As [`LeaseTimes::new`].
+    pub fn derive(
+        wish: LeaseWish,
+        stale_after: Duration,
+        redis_wait: Duration,
+        trust: Trust,
+    ) -> Result<LeaseTimes, ConfigError> {
+        let LeaseWish { ttl, heartbeat, grace } = wish;
+        let needed = grace.unwrap_or_default();
+        let usual = (stale_after * 3 / 4).min(USUAL_TTL);
+        let raised = || usual.max(Self::smallest(heartbeat, needed, trust));
+        let ttl = ttl.unwrap_or_else(|| if Self::fits(usual, heartbeat, needed, trust) { usual } else { raised() });
+        let grace = grace.unwrap_or_else(|| Self::largest_grace(ttl, heartbeat, trust));
+        Self::new(ttl, heartbeat, grace, redis_wait, trust)
+    }
+
+    /// The smallest time to live that fits, rounded up to 10 ms.
+    fn smallest(heartbeat: Option<Duration>, grace: Duration, trust: Trust) -> Duration {
+        let mut candidates = (1..=1_000_000).map(|n| GRAIN * n);
+        candidates.find(|&ttl| Self::fits(ttl, heartbeat, grace, trust)).unwrap_or(Duration::MAX)
+    }
+
+    /// The longest grace that fits, within the usual one.
+    fn largest_grace(ttl: Duration, heartbeat: Option<Duration>, trust: Trust) -> Duration {
+        let mut candidates = std::iter::successors(Some(USUAL_GRACE), |grace| grace.checked_sub(GRAIN));
+        candidates.find(|&grace| Self::fits(ttl, heartbeat, grace, trust)).unwrap_or_default()
+    }
+
+    /// The same times for one of many replicas that were started together: `seed` says by how much, up to a tenth, it
+    /// does things later than planned.
+    #[must_use]
+    pub fn with_jitter(self, seed: u64) -> LeaseTimes {
+        LeaseTimes { jitter: u32::try_from(seed % 1000).unwrap_or_default(), ..self }
+    }
+
+    /// A wait of at least this, and up to a tenth more: this replica's share of the jitter.
+    pub fn spread_out(&self, wait: Duration) -> Duration {
+        wait + wait * self.jitter / 10_000
     }
 
     /// The lease's time to live.
@@ -122,9 +203,14 @@ impl LeaseTimes {
         self.ttl
     }
 
-    /// Time between two renewals.
+    /// Time between two renewals, with this replica's jitter.
     pub fn heartbeat(&self) -> Duration {
-        self.heartbeat
+        self.spread_out(self.heartbeat)
+    }
+
+    /// Time between TERM and KILL when a step is stopped.
+    pub fn grace(&self) -> Duration {
+        self.grace
     }
 
     /// How long a granted lease may be relied on, counted from before the request was sent.
@@ -139,7 +225,7 @@ impl LeaseTimes {
 
     /// How long stopping a step may take, at the most: the grace and 1.5 s for the killing.
     pub fn stop(&self) -> Duration {
-        self.stop
+        self.grace + KILLING
     }
 
     /// How long a replica goes on without Redis while nobody is seen at work.
@@ -196,10 +282,14 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::GuardNotTrusted`] if only an untrustworthy guard would elect a replica that may lead.
+    /// [`ConfigError::GuardNotTrusted`] if only an untrustworthy guard would elect a replica that may lead;
+    /// [`ConfigError::StaleTooShort`] if a step could not be stopped in time under such a guard.
     pub fn new(plan: Arc<Plan>, election: Election, trust: Trust, policy: Policy) -> Result<Config, ConfigError> {
         if policy.may_lead && election == Election::Guard && trust == Trust::NotTrusted {
             return Err(ConfigError::GuardNotTrusted);
+        }
+        if policy.may_lead && trust == Trust::NotTrusted && policy.stale_after < LEAST_STALE_WITHOUT_TRUST {
+            return Err(ConfigError::StaleTooShort { stale: policy.stale_after, least: LEAST_STALE_WITHOUT_TRUST });
         }
         Ok(Config { plan, election, trust, policy })
     }
@@ -226,9 +316,9 @@ impl Config {
 
     /// Time between two looks of a follower to whom nothing is announced.
     pub fn poll(&self) -> Duration {
-        match self.election {
+        match &self.election {
             Election::Guard => GUARD_POLL,
-            Election::Lease(_) => LEASE_POLL,
+            Election::Lease(times) => times.spread_out(LEASE_POLL),
         }
     }
 }

@@ -127,13 +127,17 @@ pub enum Event {
     /// Answers any of the actions on the volume: it did not work.
     VolumeFailed(Doing, Fault),
 
-    /// The lease is ours. `sent` is when the request that succeeded was sent.
+    /// The lease is ours.
     LeaseGranted {
-        /// Read before the request was sent.
+        /// Read before the request that succeeded was sent.
         sent: Timestamp,
+        /// The highest epoch that Redis has been told; 0 if it knows of none.
+        epoch: Epoch,
     },
     /// Somebody else has the lease, for `left` more if it is not renewed.
     LeaseDenied {
+        /// Read before the request was sent.
+        sent: Timestamp,
         /// What is left of it.
         left: Duration,
     },

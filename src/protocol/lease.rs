@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::config::{LeaseTimes, Trust};
+use super::names::Epoch;
 use super::time::Timestamp;
 
 /// The lease as seen from here. Only the local deadline counts, computed from before the request was sent.
@@ -12,13 +13,19 @@ pub(super) struct Lease {
     valid_until: Option<Timestamp>,
     /// When to ask or renew next.
     ask_at: Option<Timestamp>,
-    /// Whether a request was ever sent: then Redis may hold a key of ours, known or not.
-    asked: bool,
+    /// When it was asked for last, unless the answer said that it is another's: Redis may hold a key of ours, known or
+    /// not.
+    asked_at: Option<Timestamp>,
     /// When it was given back last: an answer to anything sent before tells nothing.
     released_at: Timestamp,
     /// Since when Redis has not answered and nobody was seen at work.
     unreachable_since: Option<Timestamp>,
+    /// The highest epoch that Redis was seen to know.
+    epoch: Epoch,
 }
+
+/// How soon Redis is asked again after it could not be reached, by a replica that holds nothing.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What to ask Redis.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -37,7 +44,22 @@ impl Lease {
 
     /// Whether Redis may hold a key of ours.
     pub(super) fn may_be_in_redis(&self) -> bool {
-        self.asked
+        self.asked_at.is_some()
+    }
+
+    /// The highest epoch that Redis was seen to know.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Whether an answer to what was sent then tells nothing, because the lease was given back since.
+    pub(super) fn is_outdated(&self, sent: Timestamp) -> bool {
+        sent < self.released_at
+    }
+
+    /// When to ask or renew next.
+    pub(super) fn ask_at(&self) -> Option<Timestamp> {
+        self.ask_at
     }
 
     /// Asks from `at` on.
@@ -51,7 +73,7 @@ impl Lease {
         if self.ask_at.is_none_or(|at| now < at) {
             return None;
         }
-        self.asked = true;
+        self.asked_at = Some(now);
         self.ask_at = Some(now + times.heartbeat());
         Some(if self.is_held(now) { Ask::Renew } else { Ask::Acquire })
     }
@@ -62,26 +84,31 @@ impl Lease {
     }
 
     /// Redis says it is ours since a request sent at `sent`. A late answer never shortens what a later one gave.
-    pub(super) fn handle_granted(&mut self, sent: Timestamp, times: &LeaseTimes) {
+    pub(super) fn handle_granted(&mut self, sent: Timestamp, epoch: Epoch, times: &LeaseTimes) {
         self.unreachable_since = None;
-        if sent < self.released_at {
+        self.epoch = self.epoch.max(epoch);
+        if self.is_outdated(sent) {
             return;
         }
         self.valid_until = self.valid_until.max(Some(sent + times.validity()));
         self.ask_at = Some(sent + times.heartbeat());
     }
 
-    /// Redis says it is another's for `left` more; ask again then, or at the next poll.
-    pub(super) fn handle_denied(&mut self, now: Timestamp, left: Duration, poll: Duration) {
+    /// Redis says it is another's, or nobody's; ask again after `wait`. `sent` is when the question was.
+    pub(super) fn handle_denied(&mut self, now: Timestamp, sent: Option<Timestamp>, wait: Duration) {
         self.unreachable_since = None;
         self.valid_until = None;
-        self.ask_at = Some(now + left.min(poll));
+        self.ask_at = Some(now + wait);
+        if sent.is_some_and(|sent| Some(sent) >= self.asked_at) {
+            self.asked_at = None;
+        }
     }
 
-    /// Redis did not answer; ask again after a request's limit.
+    /// Redis did not answer; ask again after a request's limit, or less often if there is nothing to lose.
     pub(super) fn handle_unreachable(&mut self, now: Timestamp, times: &LeaseTimes) {
         self.unreachable_since.get_or_insert(now);
-        self.ask_at = Some(now + times.request_limit());
+        let wait = if self.is_held(now) { times.request_limit() } else { times.request_limit().max(ASK_AGAIN) };
+        self.ask_at = Some(now + wait);
     }
 
     /// Somebody was seen at work: being without Redis is no reason to give up yet.
@@ -107,7 +134,7 @@ impl Lease {
 
     /// Given back, or not wanted any more.
     pub(super) fn release(&mut self, now: Timestamp) {
-        *self = Lease { released_at: now, ..Lease::default() };
+        *self = Lease { released_at: now, epoch: self.epoch, ..Lease::default() };
     }
 
     /// The moment by which the shims have to begin stopping their steps. `None` where the guard is trusted.
@@ -135,10 +162,10 @@ mod tests {
     #[test]
     fn the_deadline_counts_from_the_sending_and_a_late_answer_never_shortens_it() {
         let (mut lease, times) = (Lease::default(), times(Trust::NotTrusted));
-        lease.handle_granted(at(10), &times);
+        lease.handle_granted(at(10), Epoch(0), &times);
         let until = at(10) + times.validity();
         assert!(lease.is_held(until - Duration::from_nanos(1)) && !lease.is_held(until));
-        lease.handle_granted(at(5), &times);
+        lease.handle_granted(at(5), Epoch(0), &times);
         assert!(lease.is_held(until - Duration::from_nanos(1)));
         assert_eq!(lease.stop_at(&times, Trust::NotTrusted), Some(until - times.stop()));
         assert_eq!(lease.stop_at(&times, Trust::Trusted), None);
@@ -147,12 +174,42 @@ mod tests {
     #[test]
     fn an_answer_to_what_was_asked_before_the_release_tells_nothing() {
         let (mut lease, times) = (Lease::default(), times(Trust::Trusted));
-        lease.handle_granted(at(10), &times);
+        lease.handle_granted(at(10), Epoch(0), &times);
         lease.release(at(12));
-        lease.handle_granted(at(11), &times);
+        lease.handle_granted(at(11), Epoch(0), &times);
         assert!(!lease.is_held(at(12)));
-        lease.handle_granted(at(13), &times);
+        lease.handle_granted(at(13), Epoch(0), &times);
         assert!(lease.is_held(at(13)));
+    }
+
+    #[test]
+    fn only_the_answer_to_the_last_question_says_that_nothing_of_ours_is_in_redis() {
+        let (mut lease, times) = (Lease::default(), times(Trust::Trusted));
+        assert!(!lease.may_be_in_redis());
+        lease.ask_from(at(10));
+        assert_eq!(lease.due(at(10), &times), Some(Ask::Acquire));
+        lease.handle_unreachable(at(11), &times);
+        assert_eq!(lease.due(at(12), &times), Some(Ask::Acquire));
+        lease.handle_denied(at(12), Some(at(10)), Duration::ZERO);
+        assert!(lease.may_be_in_redis(), "the answer to the first question tells nothing of the second");
+        lease.handle_denied(at(12), Some(at(12)), Duration::ZERO);
+        assert!(!lease.may_be_in_redis());
+        lease.handle_granted(at(13), Epoch(7), &times);
+        lease.release(at(14));
+        assert_eq!(lease.epoch(), Epoch(7), "what Redis knew is not forgotten with the lease");
+    }
+
+    #[test]
+    fn whoever_holds_nothing_asks_an_unreachable_redis_once_a_second_and_a_holder_more_often() {
+        let second = Duration::from_secs(1);
+        let times = LeaseTimes::new(second * 3, None, second, second * 120, Trust::Trusted).unwrap();
+        let mut lease = Lease::default();
+        lease.handle_unreachable(at(10), &times);
+        assert_eq!(lease.ask_at(), Some(at(11)));
+        lease.handle_granted(at(11), Epoch(0), &times);
+        lease.handle_unreachable(at(12), &times);
+        assert_eq!(lease.ask_at(), Some(at(12) + times.request_limit()));
+        assert!(times.request_limit() < second);
     }
 
     #[test]
@@ -162,7 +219,7 @@ mod tests {
         lease.ask_from(at(1));
         assert_eq!(lease.due(at(1), &times), Some(Ask::Acquire));
         assert_eq!(lease.due(at(1), &times), None);
-        lease.handle_granted(at(1), &times);
+        lease.handle_granted(at(1), Epoch(0), &times);
         assert_eq!(lease.due(at(1) + times.heartbeat(), &times), Some(Ask::Renew));
         assert!(lease.expire(at(30)) && !lease.expire(at(30)));
     }

@@ -41,11 +41,14 @@ mod time;
 mod view;
 
 pub use action::{Action, Actions, Closing, ClosingEnd, Notice, Outcome, StopReason};
-pub use config::{Config, ConfigError, Election, LeaseTimes, OnDowngrade, OnFailure, Policy, Trust};
+pub use config::{
+    Config, ConfigError, Election, LeaseTimes, LeaseWish, OnDowngrade, OnFailure, Policy, Trust, USUAL_GRACE,
+};
 pub use event::{Doing, Event, Fault, StepEnd};
 pub use machine::{ClaimStage, Machine, Role, Why};
 pub use names::{
-    Epoch, IN_PROGRESS_INFIX, MarkerWord, NameError, Revision, StepName, claim_name, parse_claim, parse_in_progress,
+    Epoch, IN_PROGRESS_INFIX, MarkerWord, NameError, Revision, Scope, StepName, claim_name, parse_claim,
+    parse_in_progress,
 };
 pub use plan::{Plan, PlanError, Step, StepId};
 pub use time::Timestamp;

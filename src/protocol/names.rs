@@ -35,6 +35,12 @@ pub enum NameError {
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Revision(Arc<str>);
 
+/// What is elected for (`BELLWETHER_SCOPE`, else the volume's id). Matches `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
+///
+/// It stands between `{` and `}` in the keys of Redis, so nothing else is let in.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Scope(Arc<str>);
+
 /// The name of a step. Matches `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct StepName(Arc<str>);
@@ -99,6 +105,7 @@ macro_rules! name {
 }
 
 name!(Revision, 128);
+name!(Scope, 128);
 name!(StepName, 64);
 name!(MarkerWord, 64);
 

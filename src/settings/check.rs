@@ -1,6 +1,5 @@
 //! All settings as a whole: every mistake at once, before anything is touched.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,10 +10,13 @@ use super::parse::{self, LogFormat, LogLevel, VolumeLocks};
 use super::pick::{Picked, pick, read};
 use super::plan_file::{LoadedPlan, StepDefaults};
 use super::problem::{Notice, Problem};
+use super::redis::RedisSettings;
 use super::table::{REFUSED, RETIRED, SETTINGS, find, names as n};
 use super::unknown;
 use super::warm::checked;
 use crate::protocol::{OnDowngrade, OnFailure, Revision};
+
+mod redis;
 
 /// Everything a replica was told, checked. Made by [`Settings::from`].
 #[derive(Clone, Debug)]
@@ -23,14 +25,16 @@ pub struct Settings {
     pub rev: Revision,
     /// The shared volume; an absolute path.
     pub volume: PathBuf,
+    /// Where the lease lives. `None`: the guard on the volume elects alone.
+    pub redis: Option<RedisSettings>,
     /// What is to be done.
     pub plan: LoadedPlan,
     /// Silence after which a step counts as abandoned; at least 1 s.
     pub stale: Duration,
     /// The first back-off after an attempt that ended badly; 0.1 s to 5 min.
     pub backoff: Duration,
-    /// Time between TERM and KILL.
-    pub stop_grace: Duration,
+    /// Time between TERM and KILL. `None`: 5 s, or as much of it as the lease allows.
+    pub stop_grace: Option<Duration>,
     /// When a follower gives up; `None`: never.
     pub ready_timeout: Option<Duration>,
     /// Longest wait for the plan's needs; `None`: for ever.
@@ -60,31 +64,29 @@ impl Settings {
     ///
     /// Every mistake in settings and plan file, in the order of the table.
     pub fn from(env: &Env, overlay: &Overlay) -> Result<(Settings, Vec<Notice>), Vec<Problem>> {
-        let mut check = Check { env, overlay, problems: Vec::new(), notices: Vec::new(), mask: Mask::new() };
+        let mut check = Check { env, overlay, problems: Vec::new(), notices: Vec::new() };
         check.refused();
         match check.all() {
             Some(settings) if check.problems.is_empty() => {
                 check.retired();
                 check.notices.extend(unknown::notices(env));
-                Ok((settings, check.notices))
+                let mask = check.known_mask();
+                Ok((settings, check.notices.into_iter().map(|notice| notice.masked(&mask)).collect()))
             }
-            _ => {
-                // A secret that ended up in the wrong variable would be shown as that variable's value.
-                check.mask.add_env(env);
-                let Check { problems, mask, .. } = check;
-                Err(problems.into_iter().map(|problem| problem.masked(&mask)).collect())
-            }
+            _ => Err(check.into_problems()),
         }
     }
 }
 
-/// Enough to look at a volume: revision and place, and the plan if there is one. Made by [`Glance::from`].
+/// Enough to look: at a volume, and at a Redis and with a plan if there is one. Made by [`Glance::from`].
 #[derive(Clone, Debug)]
 pub struct Glance {
     /// The revision that is being rolled out.
     pub rev: Revision,
     /// The shared volume; an absolute path.
     pub volume: PathBuf,
+    /// Where the lease lives, if it lives in a Redis.
+    pub redis: Option<RedisSettings>,
     /// Silence after which a step counts as abandoned.
     pub stale: Duration,
     /// What is to be done, if we are told.
@@ -98,21 +100,18 @@ impl Glance {
     ///
     /// Every mistake in these settings and in the plan file.
     pub fn from(env: &Env, overlay: &Overlay) -> Result<Glance, Vec<Problem>> {
-        let mut check = Check { env, overlay, problems: Vec::new(), notices: Vec::new(), mask: Mask::new() };
+        let mut check = Check { env, overlay, problems: Vec::new(), notices: Vec::new() };
         let rev = check.value(n::REV, parse::revision);
         let volume = check.value(n::VOLUME, parse::directory);
+        let redis = check.redis();
         let stale = check.stale(None);
         let is_planned = overlay.contains_key(n::PLAN) || env.lookup(n::PLAN).is_some();
         let plan = is_planned.then(|| check.step_defaults()).and_then(|defaults| check.plan(defaults));
-        match (rev, volume, stale) {
-            (Some(rev), Some(volume), Some(stale)) if check.problems.is_empty() => {
-                Ok(Glance { rev, volume, stale, plan })
+        match (rev, volume, redis, stale) {
+            (Some(rev), Some(volume), Ok(redis), Some(stale)) if check.problems.is_empty() => {
+                Ok(Glance { rev, volume, redis, stale, plan })
             }
-            _ => {
-                check.mask.add_env(env);
-                let Check { problems, mask, .. } = check;
-                Err(problems.into_iter().map(|problem| problem.masked(&mask)).collect())
-            }
+            _ => Err(check.into_problems()),
         }
     }
 }
@@ -123,7 +122,6 @@ struct Check<'a> {
     overlay: &'a Overlay,
     problems: Vec<Problem>,
     notices: Vec<Notice>,
-    mask: Mask,
 }
 
 impl Check<'_> {
@@ -141,29 +139,33 @@ impl Check<'_> {
     fn all(&mut self) -> Option<Settings> {
         let rev = self.value(n::REV, parse::revision);
         let volume = self.value(n::VOLUME, parse::directory);
-        let locks = self.locks();
+        let redis = self.redis();
+        let may_lead = self.may_lead();
+        // Not if what is said of Redis is wrong: that has been told, and may be what was meant to elect.
+        let is_elected = !matches!(redis, Ok(None)) || may_lead == Some(false);
+        let locks = self.locks(is_elected);
         let stale = self.stale(locks);
         let defaults = self.step_defaults();
         let plan = self.plan(defaults);
         let backoff = self.value(n::BACKOFF, backoff);
-        let stop_grace = self.value(n::GRACE, seconds);
+        let stop_grace = self.optional(n::GRACE, seconds);
         let ready_timeout = self.value(n::READY_TIMEOUT, limit);
         let needs_wait = self.value(n::NEEDS_WAIT, limit);
-        let may_lead = self.may_lead();
         let on_failure = self.value(n::ON_FAILURE, parse::on_failure);
         let on_downgrade = self.value(n::ON_DOWNGRADE, parse::on_downgrade);
         let allow_rollback = self.value(n::ROLLBACK, parse::yes_or_no);
         let log = self.value(n::LOG, parse::log_level);
         let log_format = self.value(n::LOG_FORMAT, parse::log_format);
         let plan = plan?;
-        self.mask(&plan);
+        let mask = self.mask(&plan, redis.as_ref().ok().and_then(Option::as_ref));
         Some(Settings {
             rev: rev?,
             volume: volume?,
+            redis: redis.ok()?,
             plan,
             stale: stale?,
             backoff: backoff?,
-            stop_grace: stop_grace?,
+            stop_grace,
             ready_timeout: ready_timeout?,
             needs_wait: needs_wait?,
             may_lead: may_lead?,
@@ -173,13 +175,13 @@ impl Check<'_> {
             allow_rollback: allow_rollback?,
             log: log?,
             log_format: log_format?,
-            mask: self.mask.clone(),
+            mask,
         })
     }
 
     fn pick(&mut self, name: &str) -> Option<Picked> {
         let setting = find(name);
-        match pick(setting, self.overlay, |name| self.env.lookup(name).map(OsStr::to_owned)) {
+        match pick(setting, self.overlay, |name| self.lookup(name)) {
             Ok(picked) => picked,
             Err(problem) => {
                 if !self.problems.contains(&problem) {
@@ -199,11 +201,12 @@ impl Check<'_> {
         self.optional(name, parse)
     }
 
-    fn locks(&mut self) -> Option<VolumeLocks> {
+    /// `is_elected`: whether anything but the locks elects, or nothing has to.
+    fn locks(&mut self, is_elected: bool) -> Option<VolumeLocks> {
         let locks = self.value(n::LOCKS, parse::locks);
-        if locks == Some(VolumeLocks::Untrusted) {
+        if locks == Some(VolumeLocks::Untrusted) && !is_elected {
             let text = "untrusted locks cannot elect a leader, and without Redis nothing else does; \
-                        use a volume whose locks hold between the replicas";
+                        set BELLWETHER_REDIS_URL, or use a volume whose locks hold between the replicas";
             self.problems.push(Problem::new(n::LOCKS, text));
         }
         locks
@@ -255,19 +258,37 @@ impl Check<'_> {
         LoadedPlan::parse(&path, &text, defaults).map_err(|problems| self.problems.extend(problems)).ok()
     }
 
-    fn mask(&mut self, plan: &LoadedPlan) {
-        self.mask.add_env(self.env);
-        for setting in SETTINGS.iter().filter(|setting| setting.secret) {
-            if let Some(picked) = self.pick(setting.variable) {
-                self.mask.add_secret(&picked.text);
-            }
+    fn mask(&self, plan: &LoadedPlan, redis: Option<&RedisSettings>) -> Mask {
+        let mut mask = self.known_mask();
+        if let Some(password) = redis.and_then(|redis| redis.server.password()) {
+            mask.add_secret(password);
         }
         for (name, value) in plan.commands.iter().flat_map(|command| &command.env) {
-            self.mask.add_variable(name, value);
+            mask.add_variable(name, value);
         }
         for password in plan.needs.iter().filter_map(|need| need.password()) {
-            self.mask.add_variable("PASSWORD", password);
+            mask.add_variable("PASSWORD", password);
         }
+        mask
+    }
+
+    /// Hides what the environment holds, and the files that it names. Some of those may not be ours and may not be
+    /// used, so it is no mistake here if they cannot be read.
+    fn known_mask(&self) -> Mask {
+        let mut mask = Mask::new();
+        mask.add_env(self.env);
+        for setting in SETTINGS.iter().filter(|setting| setting.file) {
+            if let Ok(Some(picked)) = pick(setting, self.overlay, |name| self.lookup(name)) {
+                mask.add_variable(setting.variable, &picked.text);
+            }
+        }
+        mask
+    }
+
+    /// What is wrong. A secret that ended up in the wrong variable would be shown as that variable's value.
+    fn into_problems(self) -> Vec<Problem> {
+        let mask = self.known_mask();
+        self.problems.into_iter().map(|problem| problem.masked(&mask)).collect()
     }
 }
 

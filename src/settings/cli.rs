@@ -10,9 +10,7 @@ pub fn command() -> Command {
     Command::new("bellwether")
         .version(env!("CARGO_PKG_VERSION"))
         .about(env!("CARGO_PKG_DESCRIPTION"))
-        .after_help(
-            "Every setting is a flag and an environment variable; the flag wins. Passwords are read from files.",
-        )
+        .after_help(after_help())
         .subcommand_required(true)
         .disable_help_subcommand(true)
         .propagate_version(true)
@@ -23,19 +21,39 @@ pub fn command() -> Command {
 
 fn setting(setting: &'static Setting) -> Option<Arg> {
     let flag = setting.flag?;
+    let help = format!("{} [env: {}]{}", setting.help, sources(setting).join(", "), default(setting));
+    let argument = Arg::new(setting.variable).long(flag).value_name(setting.value_name).help(help);
+    Some(argument.global(true).value_parser(value_parser!(std::ffi::OsString)).help_heading("Settings"))
+}
+
+/// The variables that say it.
+fn sources(setting: &Setting) -> Vec<String> {
     let mut sources = vec![setting.variable.to_owned()];
     sources.extend(setting.aliases.iter().map(|&alias| alias.to_owned()));
     if setting.file {
         sources.push(format!("{}_FILE", setting.variable));
     }
-    let default = match setting.default {
+    sources
+}
+
+fn default(setting: &Setting) -> String {
+    match setting.default {
         Fallback::Required => " [required]".to_owned(),
         Fallback::Unset => String::new(),
         Fallback::Value(value) => format!(" [default: {value}]"),
+    }
+}
+
+/// The settings that clap knows nothing of, and what holds for all of them.
+fn after_help() -> String {
+    let line = |setting: &Setting| {
+        format!("  {}\n          {}{}\n", sources(setting).join(", "), setting.help, default(setting))
     };
-    let help = format!("{} [env: {}]{default}", setting.help, sources.join(", "));
-    let argument = Arg::new(setting.variable).long(flag).value_name(setting.value_name).help(help);
-    Some(argument.global(true).value_parser(value_parser!(std::ffi::OsString)).help_heading("Settings"))
+    let variables: String = SETTINGS.iter().filter(|setting| setting.flag.is_none()).map(line).collect();
+    format!(
+        "Variables:\n{variables}\nEvery other setting is a flag and an environment variable; the flag wins. \
+         Passwords are read from variables or files."
+    )
 }
 
 fn subcommand(entry: &'static Entry) -> Command {

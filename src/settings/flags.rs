@@ -274,9 +274,14 @@ impl<I: Iterator<Item = OsString>> Scanner<I> {
             self.arguments.next_if(is_value)
         });
         let url_password = value.is_some_and(|value| secret::url_passwords(&value.to_string_lossy()).next().is_some());
+        let flagless = self.table.iter().find(|setting| setting.flag.is_none() && flag_of(setting.variable) == name);
         if is_secret || url_password {
-            let secret = self.table.iter().find(|setting| setting.secret && flag_of(setting.variable) == name);
-            self.problems.push(secret::refuse_flag(name, secret.map(|setting| setting.variable)));
+            let variable = flagless.filter(|setting| setting.file).map(|setting| setting.variable);
+            self.problems.push(secret::refuse_flag(name, variable));
+            return;
+        }
+        if let Some(setting) = flagless {
+            self.complain(flag, format!("is no flag; set the variable {}", setting.variable));
             return;
         }
         let here = self.own_switches().iter().map(|switch| switch.long);

@@ -18,6 +18,21 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
 }
 
+/// A span that is neither nothing nor longer than `most` seconds.
+pub(super) fn seconds_up_to(text: &str, most: u32) -> Result<Duration, String> {
+    let span = seconds(text)?;
+    if span.is_zero() || span > Duration::from_secs(most.into()) {
+        return Err(format!("{text} s is out of range; more than 0 and at most {most} s are allowed"));
+    }
+    Ok(span)
+}
+
+/// The number of a TCP port. What was given is not shown: it may be a password in the wrong place.
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    let number = text.parse::<u16>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+    number.filter(|&number| number > 0).ok_or_else(|| "is no port; a number from 1 to 65535 is needed".to_owned())
+}
+
 /// A whole number from 1 up.
 pub(super) fn count(text: &str) -> Result<u32, String> {
     let number =
@@ -36,6 +51,23 @@ mod tests {
         }
         for text in ["", ".", "30s", "-1", "+1", "1e3", "inf", "NaN", "1.2.3", " 1", "1_000", "1000000001"] {
             assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn some_spans_are_bounded() {
+        assert_eq!(seconds_up_to("0.5", 60), Ok(Duration::from_millis(500)));
+        assert_eq!(seconds_up_to("60", 60), Ok(Duration::from_secs(60)));
+        for text in ["0", "0.0", "60.01", "-1", "x"] {
+            assert!(seconds_up_to(text, 60).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ports_are_from_1_to_65535() {
+        assert_eq!((port("1"), port("65535"), port("06379")), (Ok(1), Ok(65535), Ok(6379)));
+        for text in ["", "0", "65536", "+1", "-1", "http", "6379/0", " 1"] {
+            assert!(port(text).is_err(), "{text}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::spelling;
-use crate::protocol::{OnDowngrade, OnFailure, Revision};
+use crate::protocol::{OnDowngrade, OnFailure, Revision, Scope};
 
 /// What is said about the locks of the volume (`BELLWETHER_VOLUME_LOCKS`).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -54,6 +54,10 @@ fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
 
 pub(super) fn revision(text: &str) -> Result<Revision, String> {
     Revision::parse(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn scope(text: &str) -> Result<Scope, String> {
+    Scope::parse(text).map_err(|error| error.to_string())
 }
 
 /// Steps run elsewhere and see the volume's path, so it must not depend on where we run.

@@ -63,6 +63,12 @@ impl Notice {
         Notice { variable: variable.into(), text: text.into() }
     }
 
+    /// The same notice without the secrets that `mask` knows.
+    pub(super) fn masked(mut self, mask: &Mask) -> Notice {
+        self.text = mask.mask(&self.text).into_owned();
+        self
+    }
+
     /// The variable it is about.
     pub fn variable(&self) -> &str {
         &self.variable

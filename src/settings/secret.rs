@@ -11,14 +11,23 @@ pub(super) fn is_secret_flag(flag: &str) -> bool {
     WORDS.iter().any(|word| flag.contains(word))
 }
 
-/// The password parts of all URLs in `text`, as they are written.
+/// What ends a URL in the midst of a text.
+const AFTER_URL: [char; 7] = ['#', '"', '\'', ' ', '\t', '\r', '\n'];
+
+/// The passwords in all URLs in `text`, as they are written: `redis://user:HERE@host`, `unix:///path?pass=HERE`.
 pub(crate) fn url_passwords(text: &str) -> impl Iterator<Item = &str> {
-    text.match_indices("://").filter_map(|(at, mark)| {
+    let urls = text.match_indices("://").map(|(at, mark)| {
         let rest = &text[at + mark.len()..];
-        let end = rest.find(['/', '?', '#', '"', '\'', ' ', '\t', '\r', '\n']).unwrap_or(rest.len());
-        let (user_info, _host) = rest[..end].rsplit_once('@')?;
-        let (_user, password) = user_info.split_once(':')?;
-        Some(password).filter(|password| !password.is_empty())
+        &rest[..rest.find(AFTER_URL).unwrap_or(rest.len())]
+    });
+    urls.flat_map(|url| {
+        let (place, query) = url.split_once('?').unwrap_or((url, ""));
+        let authority = &place[..place.find('/').unwrap_or(place.len())];
+        let of_user = authority.rsplit_once('@').and_then(|(user_info, _host)| user_info.split_once(':'));
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let of_query =
+            pairs.filter(|(key, _)| key.eq_ignore_ascii_case("pass") || key.eq_ignore_ascii_case("password"));
+        of_user.into_iter().chain(of_query).map(|(_, password)| password).filter(|password| !password.is_empty())
     })
 }
 
@@ -52,7 +61,10 @@ mod tests {
             ("mysql://root:a@b@db/x", &["a@b"]),
             ("redis://one,redis://u:p1@two", &["p1"]),
             ("x=amqp://u:p1@h/ y=http://v:p2@h?z", &["p1", "p2"]),
+            ("unix:///run/redis.sock?db=1&pass=p1", &["p1"]),
+            ("unix://h/?Password=p1 redis://:p2@h?pass=&x", &["p1", "p2"]),
             ("http://host:80/a:b@c", &[]),
+            ("http://host?compass=north#pass=x", &[]),
             ("redis://user@host", &[]),
             ("redis://user:@host", &[]),
             ("a:b@c", &[]),

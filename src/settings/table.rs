@@ -5,7 +5,8 @@
 pub struct Setting {
     /// The environment variable.
     pub variable: &'static str,
-    /// Its flag, without the hyphens in front; `None` for passwords, which no flag may hold.
+    /// Its flag, without the hyphens in front. `None` for passwords, which no flag may hold, and for what stands in for
+    /// a setting that has one.
     pub flag: Option<&'static str>,
     /// Other variables that mean the same. Those that are set must agree.
     pub aliases: &'static [&'static str],
@@ -49,12 +50,29 @@ const fn setting(
     Setting { variable, flag: Some(flag), aliases: &[], default, value_name, secret: false, file: false, help }
 }
 
+/// One that is a variable alone: what it says can be said by a flag of another one.
+const fn variable(variable: &'static str, default: Fallback, help: &'static str) -> Setting {
+    Setting { flag: None, ..setting(variable, "", "", default, help) }
+}
+
 /// The names of the settings, to look values up without misspelling them.
 pub(super) mod names {
     pub(in crate::settings) const REV: &str = "IMAGE_REV";
     pub(in crate::settings) const PLAN: &str = "BELLWETHER_PLAN";
     pub(in crate::settings) const VOLUME: &str = "BELLWETHER_VOLUME";
     pub(in crate::settings) const VOLUME_ALIASES: &[&str] = &["SITES_DIR"];
+    pub(in crate::settings) const REDIS_URL: &str = "BELLWETHER_REDIS_URL";
+    pub(in crate::settings) const LOCK_HOST: &str = "LOCK_REDIS_HOST";
+    pub(in crate::settings) const LOCK_PORT: &str = "LOCK_REDIS_PORT";
+    pub(in crate::settings) const LOCK_PASS: &str = "LOCK_REDIS_PASS";
+    pub(in crate::settings) const REDIS_HOST: &str = "REDIS_HOST";
+    pub(in crate::settings) const QUEUE_PORT: &str = "REDIS_QUEUE_PORT";
+    pub(in crate::settings) const REDIS_PASS: &str = "REDIS_PASS";
+    pub(in crate::settings) const QUEUE: &str = "REDIS_QUEUE";
+    pub(in crate::settings) const TTL: &str = "LOCK_RENEW_TTL_SECS";
+    pub(in crate::settings) const HEARTBEAT: &str = "LOCK_HEARTBEAT_SECS";
+    pub(in crate::settings) const REDIS_WAIT: &str = "BELLWETHER_REDIS_WAIT_SECS";
+    pub(in crate::settings) const SCOPE: &str = "BELLWETHER_SCOPE";
     pub(in crate::settings) const STALE: &str = "STEP_STALE_SECS";
     pub(in crate::settings) const TIMEOUT: &str = "STEP_TIMEOUT_SECS";
     pub(in crate::settings) const ATTEMPTS: &str = "STEP_MAX_ATTEMPTS";
@@ -81,6 +99,24 @@ pub static SETTINGS: &[Setting] = &[
         aliases: n::VOLUME_ALIASES,
         ..setting(n::VOLUME, "volume", "DIR", Required, "the directory that all replicas share")
     },
+    Setting {
+        file: true,
+        ..setting(n::REDIS_URL, "redis-url", "URL", Unset, "the Redis of the lease; none: the guard alone elects")
+    },
+    variable(n::LOCK_HOST, Unset, "the host of the lease's Redis, if there is no URL"),
+    variable(n::LOCK_PORT, Value("6379"), "the port of LOCK_REDIS_HOST"),
+    Setting { secret: true, file: true, ..variable(n::LOCK_PASS, Unset, "the password of LOCK_REDIS_HOST") },
+    variable(
+        n::REDIS_HOST,
+        Unset,
+        "the application's Redis, with REDIS_QUEUE_PORT; used if there is no LOCK_REDIS_HOST",
+    ),
+    variable(n::QUEUE_PORT, Unset, "the port of its queue, with REDIS_HOST"),
+    Setting { secret: true, file: true, ..variable(n::REDIS_PASS, Unset, "the password of REDIS_HOST") },
+    Setting {
+        file: true,
+        ..variable(n::QUEUE, Unset, "the application's queue, host:port or URL; used if there is no REDIS_QUEUE_PORT")
+    },
     setting(n::STALE, "step-stale-secs", "SECS", Value("120"), "silence after which a step counts as abandoned"),
     setting(
         n::TIMEOUT,
@@ -97,7 +133,13 @@ pub static SETTINGS: &[Setting] = &[
         Value("10"),
         "pause before the second attempt; doubles up to 5 minutes",
     ),
-    setting(n::GRACE, "stop-grace-secs", "SECS", Value("5"), "time between TERM and KILL when a step is stopped"),
+    setting(
+        n::GRACE,
+        "stop-grace-secs",
+        "SECS",
+        Unset,
+        "time between TERM and KILL when a step is stopped; unset: 5, or as much of it as the lease allows",
+    ),
     setting(n::READY_TIMEOUT, "ready-timeout-secs", "SECS", Value("0"), "a follower gives up after this; 0: never"),
     setting(n::NEEDS_WAIT, "needs-wait-secs", "SECS", Value("300"), "longest wait for the plan's `needs`; 0: for ever"),
     setting(n::IS_LEADER, "is-leader", "0|1", Value("1"), "anything but 1: this replica never leads"),
@@ -108,6 +150,22 @@ pub static SETTINGS: &[Setting] = &[
         Value("auto"),
         "whether locks on the volume hold between replicas",
     ),
+    setting(
+        n::TTL,
+        "lock-renew-ttl-secs",
+        "SECS",
+        Unset,
+        "how long a lease lasts without renewal; unset: 30, or what STEP_STALE_SECS and the grace ask for",
+    ),
+    setting(n::HEARTBEAT, "lock-heartbeat-secs", "SECS", Unset, "time between renewals; unset: a sixth of the lease"),
+    setting(
+        n::REDIS_WAIT,
+        "redis-wait-secs",
+        "SECS",
+        Value("120"),
+        "longest wait for a Redis that cannot be reached while nobody is at work; 0: for ever",
+    ),
+    setting(n::SCOPE, "scope", "NAME", Unset, "what is elected for, in the keys of Redis; unset: the volume's own id"),
     setting(n::ON_FAILURE, "on-failure", "exit|hold", Value("exit"), "what to do when a step has failed for good"),
     setting(
         n::ON_DOWNGRADE,
@@ -127,6 +185,9 @@ pub fn markdown() -> String {
         let mut names = format!("`{}`", setting.variable);
         for alias in setting.aliases {
             names = format!("{names} (`{alias}`)");
+        }
+        if setting.file {
+            names = format!("{names} (`{}_FILE`)", setting.variable);
         }
         let flag = setting.flag.map_or_else(String::new, |flag| format!("`--{flag}`"));
         let default = match setting.default {
@@ -171,24 +232,13 @@ pub(super) static RETIRED: &[Retired] = &[
         variable: "MIGRATION_LOCK_TIMEOUT",
         text: "is ignored: STEP_STALE_SECS says when an abandoned step is taken over",
     },
-    Retired { variable: "LOCK_RENEW_TTL_SECS", text: "is ignored: this version elects by the guard alone" },
-    Retired { variable: "LOCK_HEARTBEAT_SECS", text: "is ignored: this version elects by the guard alone" },
-    Retired { variable: "BELLWETHER_REDIS_WAIT_SECS", text: "is ignored: this version elects by the guard alone" },
 ];
 
 /// What this version cannot do, and must not ignore in silence.
-pub(super) static REFUSED: &[Retired] = &[
-    Retired { variable: "BELLWETHER_REDIS_URL", text: NO_REDIS },
-    Retired { variable: "BELLWETHER_REDIS_URL_FILE", text: NO_REDIS },
-    Retired { variable: "LOCK_REDIS_HOST", text: NO_REDIS },
-    Retired {
-        variable: "BELLWETHER_PRESET",
-        text: "there is no preset in this version; unset it and give a plan file as BELLWETHER_PLAN",
-    },
-];
-
-const NO_REDIS: &str =
-    "this version elects by the guard alone and never ignores a configured Redis in silence; unset it";
+pub(super) static REFUSED: &[Retired] = &[Retired {
+    variable: "BELLWETHER_PRESET",
+    text: "there is no preset in this version; unset it and give a plan file as BELLWETHER_PLAN",
+}];
 
 #[cfg(test)]
 mod tests {
@@ -200,9 +250,18 @@ mod tests {
             let short = setting.variable.strip_prefix("BELLWETHER_").unwrap_or(setting.variable);
             let derived =
                 if setting.variable == "IMAGE_REV" { "rev".into() } else { short.to_lowercase().replace('_', "-") };
-            assert_eq!(setting.flag, Some(derived.as_str()).filter(|_| !setting.secret), "{}", setting.variable);
+            assert_eq!(setting.flag.unwrap_or(&derived), derived, "{}", setting.variable);
+            assert!(setting.flag.is_none() || !setting.secret, "{}", setting.variable);
             assert!(setting.help.chars().next().is_some_and(char::is_lowercase) || setting.help.starts_with('1'));
         }
+    }
+
+    #[test]
+    fn only_what_stands_in_for_the_url_of_redis_has_no_flag() {
+        let flagless = SETTINGS.iter().filter(|setting| setting.flag.is_none()).map(|setting| setting.variable);
+        let stand_ins =
+            [n::LOCK_HOST, n::LOCK_PORT, n::LOCK_PASS, n::REDIS_HOST, n::QUEUE_PORT, n::REDIS_PASS, n::QUEUE];
+        assert_eq!(flagless.collect::<Vec<_>>(), stand_ins);
     }
 
     #[test]
@@ -210,6 +269,7 @@ mod tests {
         let text = markdown();
         assert_eq!(text.lines().count(), SETTINGS.len() + 2);
         insta::assert_snapshot!(text.lines().nth(4).unwrap(), @"| `BELLWETHER_VOLUME` (`SITES_DIR`) | `--volume` | required | the directory that all replicas share |");
+        insta::assert_snapshot!(text.lines().nth(8).unwrap(), @"| `LOCK_REDIS_PASS` (`LOCK_REDIS_PASS_FILE`) |  |  | the password of LOCK_REDIS_HOST |");
     }
 
     #[test]

@@ -6,19 +6,30 @@ use super::spelling::distance;
 use super::table::{REFUSED, RETIRED, SETTINGS, STEP_VARIABLES};
 
 const PREFIX: &str = "BELLWETHER_";
+/// Names that begin so are ours as well: nobody else has a Redis for locks.
+const LOCK_PREFIX: &str = "LOCK_REDIS_";
+/// What Kubernetes sets for a service called `lock-redis`.
+const SERVICE_LINKS: &[&str] = &["LOCK_REDIS_SERVICE_", "LOCK_REDIS_PORT_"];
+/// Names of the application that we read, too. What is nearly called so (`REDIS_PORT`) is the application's alone.
+const APPLICATION_PREFIX: &str = "REDIS_";
 
 /// A notice for every variable that nobody reads though its name says it is ours, or nearly one of ours.
 pub(super) fn notices(env: &Env) -> Vec<Notice> {
     let unknown = env.iter().map(|(name, _)| name).filter(|name| !is_known(name));
     let notice = |name: &str| {
         let meant = meant(name);
-        if meant.is_none() && !name.starts_with(PREFIX) {
+        if meant.is_none() && !is_ours(name) {
             return None;
         }
         let hint = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
         Some(Notice::new(name, format!("unknown setting{hint}")))
     };
     unknown.filter_map(notice).collect()
+}
+
+fn is_ours(name: &str) -> bool {
+    let is_link = || SERVICE_LINKS.iter().any(|link| name.starts_with(link));
+    name.starts_with(PREFIX) || name.starts_with(LOCK_PREFIX) && !is_link()
 }
 
 fn is_known(name: &str) -> bool {
@@ -42,6 +53,7 @@ fn meant(name: &str) -> Option<&'static str> {
     };
     let known =
         SETTINGS.iter().flat_map(|setting| std::iter::once(setting.variable).chain(setting.aliases.iter().copied()));
+    let known = known.filter(|known| ours.is_some() || !known.starts_with(APPLICATION_PREFIX));
     let near = known.map(|known| (far(known), known)).filter(|&(far, known)| far <= 2 && far * 2 < known.len());
     near.min().map(|(_, known)| known)
 }
@@ -67,16 +79,35 @@ mod tests {
             "PATH",
             "HOME",
             "REDIS_QUEUE",
+            "REDIS_QUEUE_FILE",
+            "REDIS_PORT",
+            "REDIS_PASSWD",
+            "BELLWETHER_REDIS_ULR",
+            "BELLWETHER_REDIS_QUEUE",
+            "BELLWETHER_REDIS_URL_FILE",
+            "LOCK_REDIS_HSOT",
+            "LOCK_REDIS_DB",
+            "LOCK_REDIS_PASS_FILE",
+            "LOCK_REDIS_HOST_FILE",
+            "LOCK_REDIS_SERVICE_PORT",
+            "LOCK_REDIS_PORT_6379_TCP",
+            "LOCK_RENEW_TTL_SEC",
         ];
         let env: Env = names.iter().map(|&name| (name, "hunter2")).collect();
         let told: Vec<String> = notices(&env).iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(told.join("\n"), @r"
         BELLWETHER_FROBNICATE: unknown setting
         BELLWETHER_PLAN_FILE: unknown setting; did you mean BELLWETHER_PLAN?
+        BELLWETHER_REDIS_QUEUE: unknown setting; did you mean REDIS_QUEUE?
+        BELLWETHER_REDIS_ULR: unknown setting; did you mean BELLWETHER_REDIS_URL?
         BELLWETHER_STEP_STALE_SECS: unknown setting; did you mean STEP_STALE_SECS?
         BELLWETHER_VOLUM: unknown setting; did you mean BELLWETHER_VOLUME?
         BELWETHER_VOLUME: unknown setting; did you mean BELLWETHER_VOLUME?
         IS_LEADR: unknown setting; did you mean IS_LEADER?
+        LOCK_REDIS_DB: unknown setting
+        LOCK_REDIS_HOST_FILE: unknown setting
+        LOCK_REDIS_HSOT: unknown setting; did you mean LOCK_REDIS_HOST?
+        LOCK_RENEW_TTL_SEC: unknown setting; did you mean LOCK_RENEW_TTL_SECS?
         STEP_STALE_SEC: unknown setting; did you mean STEP_STALE_SECS?
         STEP_TIMOUT_SECS: unknown setting; did you mean STEP_TIMEOUT_SECS?
         ");

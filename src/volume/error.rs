@@ -127,6 +127,13 @@ impl VolumeError {
         }
     }
 
+    /// Whether the file system has no locks at all, or none at the moment.
+    pub fn is_for_want_of_locks(&self) -> bool {
+        let VolumeError::Io { action: "lock", source, .. } = self else { return false };
+        let errno = source.raw_os_error().map(Errno::from_raw_os_error);
+        matches!(errno, Some(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP))
+    }
+
     /// The path it is about.
     pub fn path(&self) -> &Path {
         match self {
@@ -172,6 +179,15 @@ mod tests {
 
     fn raw(errno: Errno) -> io::Error {
         io::Error::from_raw_os_error(errno.raw_os_error())
+    }
+
+    #[test]
+    fn want_of_locks_is_told_from_other_trouble() {
+        let error = |action, errno| VolumeError::io::<io::Error>(action, Path::new("/v/guard.lock"))(raw(errno));
+        assert!(error("lock", Errno::NOLCK).is_for_want_of_locks());
+        assert!(error("lock", Errno::OPNOTSUPP).is_for_want_of_locks());
+        assert!(!error("lock", Errno::IO).is_for_want_of_locks());
+        assert!(!error("write", Errno::NOSYS).is_for_want_of_locks());
     }
 
     #[test]

@@ -9,6 +9,12 @@ mod examples;
 mod functions;
 mod leaders;
 mod mistakes;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "redis")]
+#[path = "../redis_server/mod.rs"]
+#[expect(dead_code, reason = "other tests need more of it")]
+mod redis_server;
 mod scratch;
 mod stopping;
 #[path = "../waiting/mod.rs"]

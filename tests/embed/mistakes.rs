@@ -119,9 +119,27 @@ fn where_there_is_no_runtime_or_one_too_many_is_said() {
 
 #[cfg(feature = "redis")]
 #[test]
-fn a_redis_that_is_named_is_never_left_out_in_silence() {
+fn what_is_wrong_with_the_lease_is_told_and_its_password_is_not() {
     let scratch = Scratch::new();
-    let bootstrap = scratch.bootstrap("v1").step(scratch.endless()).redis("redis://:hunter2@db");
-    assert!(!format!("{bootstrap:?}").contains("hunter2"));
-    assert!(bootstrap.build().unwrap_err().to_string().contains("redis: "));
+    let bootstrap = || scratch.bootstrap("v1").step(scratch.endless());
+    let named = bootstrap().redis("redis://:hunter2@db");
+    assert!(!format!("{named:?} {:?}", named.clone().build().unwrap()).contains("hunter2"));
+    let refused = |bootstrap: Bootstrap| bootstrap.build().unwrap_err().to_string();
+    assert!(refused(bootstrap().redis("rediss://:hunter2@db")).contains("redis: the URL "));
+    assert!(!refused(bootstrap().redis("rediss://:hunter2@db")).contains("hunter2"));
+    assert!(refused(bootstrap().lease_ttl(Duration::from_secs(5))).contains("lease_ttl: there is no lease without"));
+    let short = named.trust(Trust::NotTrusted).stale_after(Duration::from_secs(6)).lease_ttl(Duration::from_millis(50));
+    assert!(refused(short).contains("lease_ttl: a lease of 0.05 s is too short"));
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn a_redis_that_is_not_there_is_never_left_out_in_silence() {
+    let scratch = Scratch::new();
+    let bootstrap = scratch.bootstrap("v1").step(scratch.endless()).redis("unix:///nowhere/redis.sock");
+    let replica = bootstrap.redis_wait(Duration::from_millis(200)).build().unwrap();
+    let end = crate::scratch::outcome(replica.run()).await;
+    let Outcome::RedisUnavailable { report } = end else { panic!("{end:?}") };
+    assert!(report.contains("/nowhere/redis.sock"), "{report}");
+    assert_eq!(scratch.notes(), [""; 0]);
 }

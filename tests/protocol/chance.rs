@@ -51,7 +51,7 @@ fn tell(seed: u64, trust: Trust) {
         world.run_for(Duration::from_millis(chance.below(12_000)));
         let index = usize::try_from(chance.below(3)).unwrap();
         let life = lives[index];
-        match chance.below(8) {
+        match chance.below(11) {
             0 => {
                 world.kill(life);
                 lives[index] = world.start("v1", &config);
@@ -61,7 +61,10 @@ fn tell(seed: u64, trust: Trust) {
             3 => world.redis.down = true,
             4 => world.redis.down = false,
             5 => world.redis.flush(),
-            6 => world.volume.full = chance.below(2) == 0,
+            6 => world.redis.stalls = (chance.below(2) == 0).then(|| Duration::from_millis(chance.below(15_000))),
+            7 => world.redis.replicate(),
+            8 => world.redis.fail_over(),
+            9 => world.volume.full = chance.below(2) == 0,
             _ => {
                 world.thaw(life);
                 world.stop(life);
@@ -71,6 +74,7 @@ fn tell(seed: u64, trust: Trust) {
         }
     }
     world.redis.down = false;
+    world.redis.stalls = None;
     world.volume.full = false;
     for &life in &lives {
         world.thaw(life);

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use bellwether::protocol::{Config, ConfigError, Election, LeaseTimes, Outcome, Policy, Role, StepEnd, Trust};
+use bellwether::protocol::{
+    Config, ConfigError, Election, Epoch, LeaseTimes, LeaseWish, Outcome, Policy, Role, StepEnd, Trust,
+};
 
 use crate::world::{Life, STALE, Script, World, usual_plan};
 
@@ -199,4 +201,106 @@ fn times_that_leave_no_room_are_refused_with_the_smallest_that_do() {
     assert!(ask(smallest.saturating_sub(Duration::from_millis(10)), Trust::NotTrusted).is_err());
     let guard_alone = Config::new(usual_plan(), Election::Guard, Trust::NotTrusted, Policy::default());
     assert_eq!(guard_alone, Err(ConfigError::GuardNotTrusted));
+}
+
+#[test]
+fn nobody_asks_redis_for_anything_once_it_is_announced_ready() {
+    let mut world = World::new(true);
+    world.scripts = Box::new(|_, _| Script { lasts: secs(7), end: StepEnd::Exit(0) });
+    let lives: Vec<Life> = (0..20).map(|_| world.start("v1", &config(Trust::Trusted))).collect();
+    world.run_until(secs(60), "ready", |world| !world.volume.ready.is_empty());
+    let before = world.redis.requests;
+    all_hand_off(&mut world, &lives);
+    assert_eq!(world.redis.requests, before);
+    once_each(&world);
+}
+
+#[test]
+fn a_leader_whose_lease_is_anothers_announces_what_it_has_made_ready() {
+    let (mut world, lives) = start_three(Trust::Trusted);
+    world.run_until(secs(120), "the last step runs", |world| {
+        world.referee.begun("migrate@v1") == 1 && world.referee.completed("assets@v1") == 1
+    });
+    world.redis.flush();
+    world.redis.down = true;
+    world.run_for(TTL);
+    world.redis.down = false;
+    world.run_until(secs(30), "another holds the lease, or the leader again", |world| {
+        world.redis.holder(world.now).is_some()
+    });
+    world.run_until(secs(60), "ready", |world| !world.volume.ready.is_empty());
+    world.run_for(Duration::from_millis(50));
+    assert!(lives.iter().all(|&life| world.has_handed_off(life)), "by announcement, not by a poll");
+    once_each(&world);
+}
+
+#[test]
+fn whoever_waits_for_the_guard_with_the_lease_in_hand_still_looks() {
+    let (mut world, lives) = start_three(Trust::Trusted);
+    let leader = world.leader().unwrap();
+    world.run_until(secs(120), "the last step runs", |world| {
+        world.referee.begun("migrate@v1") == 1 && world.referee.completed("assets@v1") == 1
+    });
+    world.freeze(leader);
+    world.run_until(secs(20), "another has the lease", |world| world.redis.holder(world.now) != Some(leader));
+    world.run_for(secs(1));
+    world.thaw(leader);
+    world.run_until(secs(60), "ready", |world| !world.volume.ready.is_empty());
+    // It has not told anybody, and it keeps the guard.
+    world.freeze(leader);
+    world.run_for(secs(6));
+    let others = lives.iter().filter(|&&life| life != leader);
+    assert!(others.into_iter().all(|&life| world.has_handed_off(life)));
+    world.thaw(leader);
+    all_hand_off(&mut world, &lives);
+    once_each(&world);
+}
+
+#[test]
+fn an_epoch_is_above_what_redis_knows_and_redis_learns_it() {
+    let mut world = World::new(true);
+    world.redis.epoch = Epoch(41);
+    world.scripts = Box::new(|_, _| Script { lasts: secs(7), end: StepEnd::Exit(0) });
+    let life = world.start("v1", &config(Trust::Trusted));
+    world.run_until(secs(5), "steps run", |world| world.running().len() == 2);
+    assert_eq!(world.machine(life).epoch(), Some(Epoch(42)));
+    world.run_for(secs(1));
+    assert_eq!(world.redis.epoch, Epoch(42), "told at once, not with the next renewal");
+}
+
+#[test]
+fn replicas_with_jitter_do_not_ask_in_step() {
+    let times = LeaseTimes::new(TTL, None, secs(1), secs(120), Trust::Trusted).unwrap();
+    let heartbeats = [0, 500, 999].map(|seed| times.clone().with_jitter(seed).heartbeat());
+    assert_eq!(heartbeats[..2], [secs(2), Duration::from_millis(2100)]);
+    assert!(heartbeats[2] < secs(2) * 11 / 10, "at most a tenth");
+}
+
+#[test]
+fn what_is_not_said_of_the_times_is_derived() {
+    let derive = |ttl: Option<u64>, grace: Option<u64>, stale, trust| {
+        let wish = LeaseWish { ttl: ttl.map(secs), heartbeat: None, grace: grace.map(secs) };
+        let times = LeaseTimes::derive(wish, secs(stale), secs(120), trust).ok()?;
+        Some((times.ttl().as_secs_f64(), times.grace().as_secs_f64()))
+    };
+    let (trusted, untrusted) = (Trust::Trusted, Trust::NotTrusted);
+    assert_eq!(derive(None, None, 120, trusted), Some((30.0, 5.0)));
+    assert_eq!(derive(None, None, 4, trusted), Some((3.0, 5.0)), "a trusted guard leaves the grace alone");
+    assert_eq!(derive(None, Some(60), 120, trusted), Some((30.0, 60.0)));
+    assert_eq!(derive(None, None, 120, untrusted), Some((30.0, 5.0)));
+    assert_eq!(derive(None, None, 6, untrusted), Some((4.5, 0.25)), "as much as the lease allows");
+    assert_eq!(derive(None, Some(60), 120, untrusted), Some((88.64, 60.0)), "raised for an explicit grace");
+    assert_eq!(derive(Some(20), None, 120, untrusted), Some((20.0, 5.0)));
+    assert_eq!(derive(Some(20), Some(30), 120, untrusted), None);
+}
+
+#[test]
+fn without_trust_the_silence_must_leave_time_to_stop_a_step() {
+    let times = LeaseTimes::derive(LeaseWish::default(), secs(6), secs(120), Trust::NotTrusted).unwrap();
+    let build = |stale| {
+        let policy = Policy { stale_after: stale, ..Policy::default() };
+        Config::new(usual_plan(), Election::Lease(times.clone()), Trust::NotTrusted, policy).map(drop)
+    };
+    assert_eq!(build(secs(6)), Ok(()));
+    assert_eq!(build(secs(5)), Err(ConfigError::StaleTooShort { stale: secs(5), least: secs(6) }));
 }

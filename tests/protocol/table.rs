@@ -59,7 +59,7 @@ fn claimed_later() -> View {
 
 /// The events that lead from the start to each state, in the order of a boot.
 fn states() -> Vec<(&'static str, Machine)> {
-    let granted = Event::LeaseGranted { sent: NOW };
+    let granted = Event::LeaseGranted { sent: NOW, epoch: Epoch(0) };
     let boot = [
         (
             "waiting for the lease",
@@ -126,8 +126,8 @@ fn events() -> Vec<(&'static str, Event)> {
         ("look broken", Event::VolumeFailed(Doing::Look, Fault::Broken)),
         ("claim full", Event::VolumeFailed(Doing::Claim(S), Fault::Full)),
         ("commit broken", Event::VolumeFailed(Doing::Commit(S), Fault::Broken)),
-        ("granted", Event::LeaseGranted { sent: NOW }),
-        ("denied", Event::LeaseDenied { left }),
+        ("granted", Event::LeaseGranted { sent: NOW, epoch: Epoch(0) }),
+        ("denied", Event::LeaseDenied { sent: NOW, left }),
         ("not mine", Event::LeaseNotMine),
         ("unreachable", Event::LeaseUnreachable),
         ("announced", Event::Announced),

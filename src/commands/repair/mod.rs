@@ -1,8 +1,14 @@
 //! What a person does to a volume: `retry`, `skip`, `reset`.
 //!
-//! Each takes the guard like a leader, without waiting for it, looks, acts under an epoch of its own, and lets go.
+//! Each takes lease and guard like a leader, without waiting for them, looks, acts under an epoch of its own, and lets
+//! go.
 //! `--force` overrides courtesy towards a step that may still be at work; never the guard.
 
+#[cfg(feature = "redis")]
+mod lease;
+#[cfg(not(feature = "redis"))]
+#[path = "no_lease.rs"]
+mod lease;
 mod reset;
 mod retry;
 mod skip;
@@ -14,10 +20,11 @@ use super::brief::{self, Refusal};
 use super::survey::Survey;
 use super::{complain, print, words};
 use crate::exit::Exit;
-use crate::protocol::{Epoch, Occupant, Standing, StepId, Trust};
+use crate::protocol::{ConfigError, Election, Epoch, Occupant, Standing, StepId, Trust};
 use crate::settings::{CommandLine, Settings};
 use crate::volume::{Guard, TrustKind, Volume, VolumeError};
 
+use lease::HeldLease;
 pub(super) use reset::reset;
 pub(super) use retry::retry;
 pub(super) use skip::skip;
@@ -34,7 +41,9 @@ const GO_ON: &str = "a replica that is waiting goes on by itself; if none is, st
 struct Repair {
     settings: Settings,
     volume: Volume,
+    // Closed before the lease is released: fields are dropped in this order.
     guard: Guard,
+    _lease: Option<HeldLease>,
     survey: Survey,
     /// Allotted when something is about to be written.
     epoch: OnceCell<Epoch>,
@@ -60,10 +69,10 @@ impl Repair {
     fn begin(settings: Settings) -> Result<Repair, Refusal> {
         let volume = brief::volume(&settings);
         let finding = brief::trust(&settings, &volume)?;
-        if finding.trust == Trust::NotTrusted {
-            let error = crate::protocol::ConfigError::GuardNotTrusted;
-            let reason = brief::explain(&error, volume.root(), &finding.reason);
-            return Err(Refusal { exit: Exit::Usage, reason });
+        let explained = |error| Refusal { exit: Exit::Usage, reason: brief::explain(&error, &settings, &finding) };
+        let election = brief::election(&settings, &volume, finding.trust).map_err(explained)?;
+        if election == Election::Guard && finding.trust == Trust::NotTrusted {
+            return Err(explained(ConfigError::GuardNotTrusted));
         }
         if finding.kind == TrustKind::Forgotten {
             complain(&format!(
@@ -73,9 +82,10 @@ impl Repair {
         }
         let prepared = volume.prepare(volume.replica().id).map_err(of_volume)?;
         prepared.warnings.iter().for_each(|warning| complain(warning));
+        let lease = lease::take(&settings, &volume, &election, prepared.id)?;
         let guard = take_guard(&volume)?;
         let survey = Survey::take(&volume, settings.stale).map_err(of_volume)?;
-        Ok(Repair { settings, volume, guard, survey, epoch: OnceCell::new() })
+        Ok(Repair { settings, volume, guard, _lease: lease, survey, epoch: OnceCell::new() })
     }
 
     /// The epoch of this repair.

@@ -34,8 +34,7 @@ impl ClaimStage {
 
 impl Machine {
     pub(super) fn handle_guard_granted(&mut self, now: Timestamp, out: &mut Actions) {
-        let elected = !self.uses_lease() || self.lease.is_held(now);
-        if self.guard == Guard::Asked && self.is_competing() && elected {
+        if self.guard == Guard::Asked && self.is_competing() {
             self.guard = Guard::Held;
             self.role = Role::Claiming(ClaimStage::Looking);
             // A look that is under way began before the guard was ours: it is not the one to act upon.
@@ -83,10 +82,12 @@ impl Machine {
         self.handle_looked_following(now, out);
     }
 
-    pub(super) fn handle_epoch_allotted(&mut self, epoch: Epoch, out: &mut Actions) {
+    pub(super) fn handle_epoch_allotted(&mut self, now: Timestamp, epoch: Epoch, out: &mut Actions) {
         self.answered(Doing::Epoch);
         if self.role == Role::Claiming(ClaimStage::Epoch) {
             self.epoch = Some(epoch);
+            // The lease tells whose epoch it is, and Redis remembers the highest.
+            self.lease.ask_from(now);
             self.enter(ClaimStage::Sweep, out);
         }
     }
@@ -121,11 +122,11 @@ impl Machine {
         }
     }
 
-    /// The highest epoch seen, be it of a claim whose epoch somebody has removed.
+    /// The highest epoch seen, be it in Redis or of a claim whose epoch somebody has removed.
     fn highest_epoch(&self) -> Epoch {
-        let Some(view) = &self.view else { return Epoch(0) };
+        let Some(view) = &self.view else { return self.lease.epoch() };
         let claims = occupants(view).flat_map(|(_, occupant)| &occupant.claims);
-        claims.copied().max().map_or(view.epoch, |claim| claim.max(view.epoch))
+        claims.copied().chain([view.epoch]).fold(self.lease.epoch(), Epoch::max)
     }
 
     /// The answer to an operation of the role has come.

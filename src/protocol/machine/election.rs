@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Guard, Machine, Role, Why};
+use super::{Guard, Machine, Role};
 use crate::protocol::action::{Action, Actions, Notice};
 use crate::protocol::config::{Election, LeaseTimes, Trust};
 use crate::protocol::lease::Ask;
+use crate::protocol::names::Epoch;
 use crate::protocol::time::Timestamp;
 
 impl Machine {
@@ -16,25 +17,32 @@ impl Machine {
         }
     }
 
+    /// Whether a lease would be kept.
+    fn has_use_for_lease(&self) -> bool {
+        match self.role {
+            Role::Following => self.is_competing(),
+            Role::Claiming(_) | Role::Leading | Role::Winding(_) => true,
+            Role::Holding | Role::Ended(_) => false,
+        }
+    }
+
     pub(super) fn expire_lease(&mut self, now: Timestamp, out: &mut Actions) {
         if self.uses_lease() && self.lease.expire(now) {
-            self.handle_lease_gone(now, out);
+            self.handle_lease_gone(out);
         }
     }
 
     pub(super) fn advance_lease(&mut self, now: Timestamp, out: &mut Actions) {
         let Some(times) = self.lease_times().cloned() else { return };
-        let wanted = match self.role {
-            Role::Following => self.is_competing(),
-            Role::Claiming(_) | Role::Leading => true,
-            Role::Winding(_) => self.lease.is_held(now),
-            Role::Holding | Role::Ended(_) => false,
-        };
-        if !wanted {
+        let is_ending = matches!(self.role, Role::Winding(_)) && !self.lease.is_held(now);
+        if !self.has_use_for_lease() || is_ending {
             return;
         }
         if self.lease.next_deadline().is_none() {
             self.lease.ask_from(now);
+        }
+        if self.must_look_before_asking(now) {
+            return;
         }
         match self.lease.due(now, &times) {
             Some(Ask::Acquire) => out.push(Action::AcquireLease),
@@ -43,31 +51,48 @@ impl Machine {
         }
     }
 
-    pub(super) fn handle_lease_granted(&mut self, sent: Timestamp, out: &mut Actions) {
+    /// A follower asks only when a look has just shown that there is something to lead: what is ready, or was
+    /// announced so, costs Redis nothing. One look and one question are one poll.
+    fn must_look_before_asking(&mut self, now: Timestamp) -> bool {
+        if self.role != Role::Following || self.lease.is_held(now) {
+            return false;
+        }
+        let Some(ask_at) = self.lease.ask_at().filter(|&at| at <= now) else { return false };
+        if self.looks.last < ask_at && !self.looks.in_flight {
+            self.look_from(now);
+        }
+        self.looks.in_flight || self.looks.next.is_some_and(|next| next <= now)
+    }
+
+    pub(super) fn handle_lease_granted(&mut self, sent: Timestamp, epoch: Epoch, out: &mut Actions) {
         let Some(times) = self.lease_times().cloned() else { return };
-        let wanted = match self.role {
-            Role::Following => self.is_competing(),
-            Role::Claiming(_) | Role::Leading | Role::Winding(_) => true,
-            Role::Holding | Role::Ended(_) => false,
-        };
-        if !wanted {
+        if !self.has_use_for_lease() && !self.lease.is_outdated(sent) {
             return out.push(Action::ReleaseLease);
         }
-        self.lease.handle_granted(sent, &times);
+        self.lease.handle_granted(sent, epoch, &times);
+        if self.role == Role::Following {
+            // From now on looks are planned for themselves: the next question is a renewal.
+            self.look_from(sent + self.config.poll());
+        }
         let running = self.config.plan().ids().any(|step| self.is_running(step));
         if let Some(deadline) = self.lease.stop_at(&times, self.config.trust()).filter(|_| running) {
             out.push(Action::Extend { deadline });
         }
     }
 
-    pub(super) fn handle_lease_denied(&mut self, now: Timestamp, left: Duration, out: &mut Actions) {
-        if !self.uses_lease() {
-            return;
-        }
+    pub(super) fn handle_lease_denied(
+        &mut self,
+        now: Timestamp,
+        sent: Option<Timestamp>,
+        left: Duration,
+        out: &mut Actions,
+    ) {
+        let Some(times) = self.lease_times() else { return };
+        let wait = times.spread_out(left).min(self.config.poll());
         let had = self.lease.is_held(now);
-        self.lease.handle_denied(now, left, self.config.poll());
+        self.lease.handle_denied(now, sent, wait);
         if had {
-            self.handle_lease_gone(now, out);
+            self.handle_lease_gone(out);
         }
     }
 
@@ -86,15 +111,13 @@ impl Machine {
 
     /// The lease was ours a moment ago and is not any more.
     ///
-    /// Under a trusted guard what runs is finished and nothing is started; otherwise everything stops at once.
-    fn handle_lease_gone(&mut self, now: Timestamp, out: &mut Actions) {
+    /// Under a trusted guard what runs is finished and nothing is started. Otherwise everything stops at once, because
+    /// [`stop_deadline`](Machine::stop_deadline) has come; whoever is only claiming steps back by itself.
+    fn handle_lease_gone(&mut self, out: &mut Actions) {
         match (&self.role, self.config.trust()) {
             (Role::Following, _) if self.guard == Guard::Asked => {
                 self.guard = Guard::Free;
                 out.push(Action::CloseGuard);
-            }
-            (Role::Claiming(_), _) | (Role::Leading | Role::Winding(_), Trust::NotTrusted) => {
-                self.wind(now, Why::LeaseLost, out);
             }
             (Role::Leading, Trust::Trusted) => out.say(Notice::LeaseLost),
             _ => {}
@@ -115,12 +138,7 @@ impl Machine {
     }
 
     pub(super) fn lease_deadline(&self) -> Option<Timestamp> {
-        let asking = match self.role {
-            Role::Following => self.is_competing(),
-            Role::Claiming(_) | Role::Leading | Role::Winding(_) => true,
-            Role::Holding | Role::Ended(_) => false,
-        };
-        self.lease.next_deadline().filter(|_| asking)
+        self.lease.next_deadline().filter(|_| self.has_use_for_lease())
     }
 
     /// When this follower gives up on Redis: unreachable, not ready, and nobody seen at work for that long.

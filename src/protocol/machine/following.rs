@@ -10,7 +10,9 @@ use crate::protocol::view::Standing;
 
 impl Machine {
     pub(super) fn handle_looked_following(&mut self, now: Timestamp, out: &mut Actions) {
-        self.look_from(now + self.config.poll());
+        if !self.is_competing() || !self.uses_lease() || self.lease.is_held(now) {
+            self.look_from(now + self.config.poll());
+        }
         let Some(view) = &self.view else { return };
         let (ready, failed) = (view.ready, view.failed);
         if ready {

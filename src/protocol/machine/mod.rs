@@ -213,7 +213,7 @@ impl Machine {
             Event::GuardGranted => self.handle_guard_granted(now, out),
             Event::GuardLost => self.handle_guard_lost(now, out),
             Event::RevisionAppended => self.handle_revision_appended(now, out),
-            Event::EpochAllotted(epoch) => self.handle_epoch_allotted(epoch, out),
+            Event::EpochAllotted(epoch) => self.handle_epoch_allotted(now, epoch, out),
             Event::Swept => self.handle_swept(now, out),
             Event::Claimed(step) => self.handle_claimed(now, step, out),
             Event::ClaimLost(step) => self.handle_claim_lost(now, step),
@@ -228,9 +228,9 @@ impl Machine {
             Event::ReadyWritten => self.handle_marked(Doing::Ready),
             Event::FailedWritten => self.handle_marked(Doing::Failed),
             Event::VolumeFailed(doing, fault) => self.handle_volume_failed(now, doing, fault, out),
-            Event::LeaseGranted { sent } => self.handle_lease_granted(sent, out),
-            Event::LeaseDenied { left } => self.handle_lease_denied(now, left, out),
-            Event::LeaseNotMine => self.handle_lease_denied(now, Duration::ZERO, out),
+            Event::LeaseGranted { sent, epoch } => self.handle_lease_granted(sent, epoch, out),
+            Event::LeaseDenied { sent, left } => self.handle_lease_denied(now, Some(sent), left, out),
+            Event::LeaseNotMine => self.handle_lease_denied(now, None, Duration::ZERO, out),
             Event::LeaseUnreachable => self.handle_lease_unreachable(now),
             Event::Announced => self.handle_announced(now),
         }
@@ -351,13 +351,15 @@ impl Machine {
         out.push(Action::End(outcome));
     }
 
-    /// Closes the guard and releases the lease, in this order (P6).
+    /// Closes the guard and releases the lease, in this order (P6). Whoever had the guard has something to announce,
+    /// though the lease may be another's by now.
     fn close(&mut self, now: Timestamp, out: &mut Actions) {
+        let acted = self.uses_lease() && self.guard == Guard::Held;
         if self.guard != Guard::Free {
             self.guard = Guard::Free;
             out.push(Action::CloseGuard);
         }
-        if self.lease.may_be_in_redis() {
+        if acted || self.lease.may_be_in_redis() {
             self.lease.release(now);
             out.push(Action::ReleaseLease);
         }

@@ -3,6 +3,8 @@ use std::os::unix::ffi::OsStringExt as _;
 
 use super::*;
 
+mod redis;
+
 /// A plan file, and what to set so that everything is well.
 struct Bench {
     dir: tempfile::TempDir,
@@ -67,9 +69,9 @@ fn defaults_are_those_of_the_table() {
     assert_eq!(settings.rev.as_str(), "v1");
     assert_eq!(settings.volume, PathBuf::from("/vol"));
     assert_eq!((settings.stale, settings.backoff), (Duration::from_secs(120), Duration::from_secs(10)));
-    assert_eq!((settings.stop_grace, settings.ready_timeout), (Duration::from_secs(5), None));
+    assert_eq!((settings.stop_grace, settings.ready_timeout), (None, None));
     assert_eq!((settings.needs_wait, settings.may_lead), (Some(Duration::from_secs(300)), true));
-    assert_eq!(settings.locks, VolumeLocks::Auto);
+    assert_eq!((settings.locks, settings.redis), (VolumeLocks::Auto, None));
     assert_eq!((settings.on_failure, settings.on_downgrade), (OnFailure::Exit, OnDowngrade::Warn));
     assert_eq!((settings.allow_rollback, settings.log, settings.log_format), (false, LogLevel::Info, LogFormat::Text));
     let step = settings.plan.plan.step(crate::protocol::StepId(0)).clone();
@@ -93,7 +95,7 @@ fn everything_can_be_set() {
         .flag("BELLWETHER_LOG_FORMAT", "json")
         .settings();
     assert_eq!((settings.stale, settings.backoff), (Duration::from_millis(1500), Duration::from_millis(100)));
-    assert_eq!((settings.stop_grace, settings.ready_timeout), (Duration::ZERO, Some(Duration::from_secs(7))));
+    assert_eq!((settings.stop_grace, settings.ready_timeout), (Some(Duration::ZERO), Some(Duration::from_secs(7))));
     assert_eq!((settings.needs_wait, settings.locks), (None, VolumeLocks::Trusted));
     assert_eq!(settings.on_failure, OnFailure::Hold);
     assert_eq!((settings.log, settings.log_format), (LogLevel::Debug, LogFormat::Json));
@@ -102,12 +104,18 @@ fn everything_can_be_set() {
 }
 
 #[test]
+#[cfg(feature = "redis")]
 fn every_problem_is_told_at_once() {
     let bench = Bench::new()
         .plan("{\"steps\":[\n  {\"name\":\"a\",\"runn\":[]}]}")
         .set("IMAGE_REV", "../x")
         .set("BELLWETHER_VOLUME", "/other")
-        .set("BELLWETHER_REDIS_URL", "redis://:hunter2@db")
+        .set("BELLWETHER_REDIS_URL", ":hunter2@db:6379")
+        .set("LOCK_RENEW_TTL_SECS", "1h")
+        .set("LOCK_HEARTBEAT_SECS", "0")
+        .set("BELLWETHER_REDIS_WAIT_SECS", "-1")
+        .set("BELLWETHER_SCOPE", "{shop}")
+        .set("BELLWETHER_STOP_GRACE_SECS", "long")
         .set("BELLWETHER_PRESET", "frappe")
         .set("STEP_STALE_SECS", "0.5")
         .set("STEP_TIMEOUT_SECS", "30s")
@@ -118,16 +126,21 @@ fn every_problem_is_told_at_once() {
         .set("BELLWETHER_ALLOW_ROLLBACK", "yes")
         .set("BELLWETHER_LOG", "loud");
     insta::assert_snapshot!(bench.refused(), @r#"
-    BELLWETHER_REDIS_URL: this version elects by the guard alone and never ignores a configured Redis in silence; unset it
     BELLWETHER_PRESET: there is no preset in this version; unset it and give a plan file as BELLWETHER_PLAN
     IMAGE_REV: holds '.' at position 1; allowed are letters, digits and, after the first, '.', '_' and '-'
     BELLWETHER_VOLUME: disagrees with SITES_DIR, which means the same; unset one of them
+    BELLWETHER_REDIS_URL: is neither redis://[user:password@]host[:port][/db] nor unix:///path/to/socket
+    LOCK_RENEW_TTL_SECS: "1h" is no number of seconds; write digits alone, such as 30 or 0.5
+    LOCK_HEARTBEAT_SECS: 0 s is out of range; more than 0 and at most 1200 s are allowed
+    BELLWETHER_REDIS_WAIT_SECS: "-1" is no number of seconds; write digits alone, such as 30 or 0.5
+    BELLWETHER_SCOPE: holds '{' at position 1; allowed are letters, digits and, after the first, '.', '_' and '-'
     BELLWETHER_VOLUME_LOCKS: "trust" is none of auto, trusted, untrusted; did you mean "trusted"?
     STEP_STALE_SECS: 0.5 s is too short; at least 1 s are needed
     STEP_TIMEOUT_SECS: "30s" is no number of seconds; write digits alone, such as 30 or 0.5
     STEP_MAX_ATTEMPTS: "0" is no whole number from 1 to 4294967295
     /plan.json:2:15: unknown key "runn"; did you mean "run"?
     --backoff-secs: 0 s is out of range; 0.1 to 300 s are allowed
+    BELLWETHER_STOP_GRACE_SECS: "long" is no number of seconds; write digits alone, such as 30 or 0.5
     BELLWETHER_ON_FAILURE: "halt" is none of exit, hold
     BELLWETHER_ALLOW_ROLLBACK: "yes" is none of 0, 1
     BELLWETHER_LOG: "loud" is none of off, error, warn, info, debug, trace
@@ -149,7 +162,7 @@ fn nothing_set_names_what_is_required() {
 fn untrusted_locks_cannot_elect() {
     let bench = Bench::new().set("BELLWETHER_VOLUME_LOCKS", "untrusted").set("STEP_STALE_SECS", "5");
     insta::assert_snapshot!(bench.refused(), @r"
-    BELLWETHER_VOLUME_LOCKS: untrusted locks cannot elect a leader, and without Redis nothing else does; use a volume whose locks hold between the replicas
+    BELLWETHER_VOLUME_LOCKS: untrusted locks cannot elect a leader, and without Redis nothing else does; set BELLWETHER_REDIS_URL, or use a volume whose locks hold between the replicas
     STEP_STALE_SECS: 5 s is too short; at least 6 s are needed
     ");
 }
@@ -166,6 +179,8 @@ fn a_plan_that_cannot_be_read_is_named() {
 fn problems_do_not_show_secrets() {
     let bench = Bench::new().set("BELLWETHER_ON_FAILURE", "from-env").set("DB_PASSWORD", "from-env");
     assert_eq!(bench.refused(), "BELLWETHER_ON_FAILURE: \"***\" is none of exit, hold");
+    let noticed = Bench::new().set("IS_LEADER", "from-env").set("DB_PASSWORD", "from-env").notices();
+    assert_eq!(noticed, "IS_LEADER: \"***\" is not 1: this replica never leads");
     let mut bench = Bench::new().set("BELLWETHER_LOG", "http://me:hunter2@log");
     bench.env.retain(|(name, _)| name != "BELLWETHER_PLAN");
     let text = bench.set("BELLWETHER_PLAN", "http://me:hunter2@plans").refused();
@@ -176,6 +191,18 @@ fn problems_do_not_show_secrets() {
 fn values_that_are_no_text_are_problems() {
     for setting in SETTINGS {
         let mut bench = Bench::new();
+        // Half of a server is none, whatever it holds.
+        for (half, other) in [
+            ("LOCK_REDIS_PORT", "LOCK_REDIS_HOST"),
+            ("LOCK_REDIS_PASS", "LOCK_REDIS_HOST"),
+            ("REDIS_HOST", "REDIS_QUEUE_PORT"),
+            ("REDIS_QUEUE_PORT", "REDIS_HOST"),
+        ] {
+            bench = if setting.variable == half { bench.set(other, "1") } else { bench };
+        }
+        if setting.variable == "REDIS_PASS" {
+            bench = bench.set("REDIS_HOST", "db").set("REDIS_QUEUE_PORT", "1");
+        }
         bench.env.retain(|(name, _)| !setting.aliases.iter().any(|alias| name == alias));
         bench.env.push((setting.variable.into(), OsString::from_vec(vec![b'1', 0xff])));
         assert!(
@@ -201,8 +228,8 @@ fn notices_do_not_keep_us_from_starting() {
         .set("BELLWETHER_LOGS", "info");
     assert!(!bench.settings().may_lead);
     insta::assert_snapshot!(bench.notices(), @r#"
-    STEP_STALE_SECS: a leader that dies goes unnoticed for 3600 s; it need not be as long as a step takes
     IS_LEADER: "false" is not 1: this replica never leads
+    STEP_STALE_SECS: a leader that dies goes unnoticed for 3600 s; it need not be as long as a step takes
     FOLLOWER_WAIT_SECS: is ignored: a follower waits for the ready marker; BELLWETHER_READY_TIMEOUT_SECS limits that
     LEADER_ELECTION_TIMEOUT: is ignored: an election has no time limit; BELLWETHER_READY_TIMEOUT_SECS limits the whole wait
     MIGRATION_LOCK_TIMEOUT: is ignored: STEP_STALE_SECS says when an abandoned step is taken over

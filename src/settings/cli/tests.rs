@@ -35,7 +35,7 @@ fn parsed(words: &[&str]) -> Option<Scan> {
 fn overlay(matches: &ArgMatches) -> Overlay {
     let value =
         |setting: &'static Setting| Some((setting.variable, matches.get_one::<OsString>(setting.variable)?.clone()));
-    SETTINGS.iter().filter_map(value).collect()
+    SETTINGS.iter().filter(|setting| setting.flag.is_some()).filter_map(value).collect()
 }
 
 /// Every line of up to `length` words.

@@ -61,6 +61,7 @@ fn mistakes_name_the_repair() {
     --jsno: unknown flag; did you mean --json?
     --no-wait: unknown flag
     ");
+    insta::assert_snapshot!(refused("status --lock-redis-host db"), @"--lock-redis-host: is no flag; set the variable LOCK_REDIS_HOST");
     insta::assert_snapshot!(refused("run --rev --volum /x --no-wait=1 -- sh"), @r"
     --rev: needs a value
     --volum: unknown flag; did you mean --volume?
@@ -79,10 +80,12 @@ fn a_password_in_a_flag_is_refused_and_never_shown() {
         let text = refused(line);
         assert!(!text.contains("hunter2"), "{text}");
         insta::allow_duplicates! {
-            insta::assert_snapshot!(text, @"--redis-pass: a password in a flag can be read by everybody on this machine; write it to a file and set BELLWETHER_REDIS_PASS_FILE to the file's path");
+            insta::assert_snapshot!(text, @"--redis-pass: a password in a flag can be read by everybody on this machine; write it to a file and set REDIS_PASS_FILE to the file's path");
         }
     }
     insta::assert_snapshot!(refused("run --redis-url redis://:hunter2@db -- sh"), @"--redis-url: a password in a flag can be read by everybody on this machine; write it to a file and set BELLWETHER_REDIS_URL_FILE to the file's path");
+    assert!(refused("run --redis-queue redis://:hunter2@db -- sh").contains("set REDIS_QUEUE_FILE to"));
+    assert!(refused("run --redis-url=unix:///r.sock?pass=hunter2 -- sh").contains("set BELLWETHER_REDIS_URL_FILE to"));
     insta::assert_snapshot!(refused("plan --plan=http://me:hunter2@plans/x"), @"--plan: the URL holds a password, which everybody on this machine can read in a flag; remove it");
     insta::assert_snapshot!(refused("run -p hunter2 -- sh"), @"-p: unknown flag");
 }

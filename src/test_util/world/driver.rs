@@ -47,7 +47,7 @@ impl World {
             }
             Action::CloseGuard => self.close_guard(life),
             Action::AcquireLease | Action::RenewLease | Action::ReleaseLease => {
-                self.schedule(self.now + LATENCY, Due::Redis(life, action, self.now));
+                self.ask_redis(life, action);
             }
             Action::Spawn { step, attempt, deadline } => self.spawn(life, step, attempt, deadline),
             Action::Extend { deadline } => self.extend(life, deadline),
@@ -168,14 +168,31 @@ impl World {
         self.deliver_in(Duration::ZERO, life, answer);
     }
 
-    fn perform_on_redis(&mut self, life: Life, action: &Action, sent: Timestamp) {
+    /// A request that stalls is given up after its limit, and carried out all the same.
+    fn ask_redis(&mut self, life: Life, action: Action) {
+        let Some(stalls) = self.redis.stalls else {
+            return self.schedule(self.now + LATENCY, Due::Redis(life, action, Some(self.now)));
+        };
+        if let (Election::Lease(times), true) =
+            (self.replicas[life.0].machine.config().election(), action != Action::ReleaseLease)
+        {
+            self.deliver_in(times.request_limit(), life, Event::LeaseUnreachable);
+        }
+        self.schedule(self.now + stalls, Due::Redis(life, action, None));
+    }
+
+    /// `sent`: if somebody waits for the answer.
+    fn perform_on_redis(&mut self, life: Life, action: &Action, sent: Option<Timestamp>) {
         let Election::Lease(times) = self.replicas[life.0].machine.config().election() else {
             panic!("a lease is asked for where the guard elects");
         };
         let ttl = times.ttl();
         let answer = match action {
-            Action::AcquireLease => self.redis.acquire(self.now, life, sent, ttl),
-            Action::RenewLease => self.redis.renew(self.now, life, sent, ttl),
+            Action::AcquireLease => self.redis.acquire(self.now, life, sent.unwrap_or_default(), ttl),
+            Action::RenewLease => {
+                let epoch = self.replicas[life.0].machine.epoch();
+                self.redis.renew(self.now, life, sent.unwrap_or_default(), ttl, epoch)
+            }
             _ => {
                 if self.redis.release(life) {
                     let others: Vec<Life> = self.living().filter(|&other| other != life).collect();
@@ -186,7 +203,9 @@ impl World {
                 return;
             }
         };
-        self.deliver_in(LATENCY, life, answer);
+        if sent.is_some() {
+            self.deliver_in(LATENCY, life, answer);
+        }
     }
 
     fn spawn(&mut self, life: Life, step: StepId, attempt: u32, deadline: Option<Timestamp>) {

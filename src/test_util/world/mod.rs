@@ -31,7 +31,7 @@ enum Due {
     Deliver(Life, Event),
     /// An operation of this replica on the volume, by its stage: some take effect in two.
     Volume(Life, Action, u8),
-    Redis(Life, Action, Timestamp),
+    Redis(Life, Action, Option<Timestamp>),
     RunEnds(u64, StepEnd),
     ShimDeadline(u64),
 }

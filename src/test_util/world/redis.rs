@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
-use crate::protocol::{Event, Timestamp};
+use crate::protocol::{Epoch, Event, Timestamp};
 
 use super::Life;
 
 #[derive(Debug, Default)]
 pub struct FakeRedis {
     lease: Option<(Life, Timestamp)>,
+    /// The highest epoch it was told.
+    pub epoch: Epoch,
+    /// What a replica of it last saw: where a failover leads to.
+    copy: Option<(Life, Timestamp)>,
     /// Refuses every request.
     pub down: bool,
+    /// Carries requests out so much later, when nobody waits for the answer any more.
+    pub stalls: Option<Duration>,
     /// How many requests were answered.
     pub requests: usize,
 }
@@ -19,6 +25,17 @@ impl FakeRedis {
     /// FLUSHALL, or a restart without persistence.
     pub fn flush(&mut self) {
         self.lease = None;
+        self.epoch = Epoch(0);
+    }
+
+    /// The copy that a failover will lead to is made now.
+    pub fn replicate(&mut self) {
+        self.copy = self.lease;
+    }
+
+    /// The copy takes over: what was written since it was made is forgotten.
+    pub fn fail_over(&mut self) {
+        self.lease = self.copy;
     }
 
     pub fn holder(&self, now: Timestamp) -> Option<Life> {
@@ -26,20 +43,25 @@ impl FakeRedis {
     }
 
     pub fn acquire(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration) -> Event {
+        let epoch = self.epoch;
         self.answer(|lease| match lease.filter(|&(_, until)| now < until) {
-            Some((holder, until)) if holder != life => Event::LeaseDenied { left: until.since(now) },
+            Some((holder, until)) if holder != life => Event::LeaseDenied { sent, left: until.since(now) },
             _ => {
                 *lease = Some((life, now + ttl));
-                Event::LeaseGranted { sent }
+                Event::LeaseGranted { sent, epoch }
             }
         })
     }
 
-    pub fn renew(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration) -> Event {
+    pub fn renew(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration, own: Option<Epoch>) -> Event {
+        if !self.down && self.holder(now) == Some(life) {
+            self.epoch = self.epoch.max(own.unwrap_or_default());
+        }
+        let epoch = self.epoch;
         self.answer(|lease| match lease.filter(|&(_, until)| now < until) {
             Some((holder, _)) if holder == life => {
                 *lease = Some((life, now + ttl));
-                Event::LeaseGranted { sent }
+                Event::LeaseGranted { sent, epoch }
             }
             _ => Event::LeaseNotMine,
         })

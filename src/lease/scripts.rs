@@ -1,0 +1,116 @@
+//! The three scripts, one round trip each.
+
+use std::time::Duration;
+
+use redis::{Cmd, RedisError, Script};
+
+use super::classify::is_unknown_script;
+use super::connection::Connection;
+use super::{Holder, LeaseSetup, channel, epoch_key, lease_key};
+use crate::process::boottime;
+use crate::protocol::Timestamp;
+
+/// What there is to ask for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Request {
+    Acquire,
+    Renew,
+    Release,
+}
+
+/// What a script answers.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// Read immediately before the script was sent that answered.
+    pub(super) sent: Timestamp,
+    /// Whether the lease is ours; after a release, whether it was.
+    pub(super) ours: bool,
+    /// The epoch if it is ours, else the holder's value.
+    pub(super) text: String,
+    /// The PTTL of another's lease.
+    pub(super) left_ms: i64,
+}
+
+/// A script and the digest by which a server that has seen it knows it.
+#[derive(Debug)]
+struct Lua {
+    text: &'static str,
+    digest: String,
+}
+
+impl Lua {
+    fn new(text: &'static str) -> Lua {
+        Lua { text, digest: Script::new(text).get_hash().to_owned() }
+    }
+}
+
+/// The scripts, and what they are told.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    acquire: Lua,
+    renew: Lua,
+    release: Lua,
+    lease_key: String,
+    epoch_key: String,
+    channel: String,
+    holder: Holder,
+    ttl: Duration,
+}
+
+impl Scripts {
+    pub(super) fn new(setup: &LeaseSetup) -> Scripts {
+        Scripts {
+            acquire: Lua::new(include_str!("scripts/acquire.lua")),
+            renew: Lua::new(include_str!("scripts/renew.lua")),
+            release: Lua::new(include_str!("scripts/release.lua")),
+            lease_key: lease_key(&setup.scope),
+            epoch_key: epoch_key(&setup.scope),
+            channel: channel(&setup.scope),
+            holder: setup.holder.clone(),
+            ttl: setup.ttl,
+        }
+    }
+
+    /// From now on the value tells this epoch.
+    pub(super) fn set_epoch(&mut self, epoch: Option<u64>) {
+        self.holder.epoch = epoch;
+    }
+
+    /// Sends the script's digest, and its text only if the server does not know it (any more).
+    pub(super) async fn run(&self, request: Request, connection: &mut Connection) -> Result<Reply, RedisError> {
+        let lua = match request {
+            Request::Acquire => &self.acquire,
+            Request::Renew => &self.renew,
+            Request::Release => &self.release,
+        };
+        match send(&self.command(request, "EVALSHA", &lua.digest), connection).await {
+            Err(error) if is_unknown_script(&error) => send(&self.command(request, "EVAL", lua.text), connection).await,
+            result => result,
+        }
+    }
+
+    fn command(&self, request: Request, verb: &str, script: &str) -> Cmd {
+        let mut command = redis::cmd(verb);
+        command.arg(script);
+        match request {
+            Request::Release => command.arg(1).arg(&self.lease_key).arg(self.holder.mark()),
+            _ => command.arg(2).arg(&self.lease_key).arg(&self.epoch_key).arg(self.holder.mark()),
+        };
+        match request {
+            Request::Release => command.arg(&self.channel).arg(self.holder.token.to_string()),
+            _ => command.arg(self.holder.value()).arg(self.ttl_ms()).arg(self.holder.epoch.unwrap_or(0)),
+        };
+        command
+    }
+
+    fn ttl_ms(&self) -> u64 {
+        u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+async fn send(command: &Cmd, connection: &mut Connection) -> Result<Reply, RedisError> {
+    let sent = boottime::now();
+    let (ours, text, left_ms): (bool, Option<Vec<u8>>, i64) = connection.query(command).await?;
+    let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
+    Ok(Reply { sent, ours, text, left_ms })
+}

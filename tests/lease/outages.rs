@@ -1,0 +1,90 @@
+//! A server that dies, freezes or comes back.
+
+use bellwether::lease::{Answer, FailureClass};
+use tokio::time::Instant;
+
+use crate::redis_server::RedisServer;
+use crate::replica::{LEASE, PATIENT, SHORT, TTL, eventually, granted, replica, server_of, start};
+
+fn is_timeout(answer: &Answer) -> bool {
+    matches!(answer, Answer::Unreachable(failure) if failure.class == FailureClass::Timeout)
+}
+
+#[tokio::test]
+async fn a_paused_server_is_given_up_in_time_and_used_again_afterwards() {
+    let redis = RedisServer::start();
+    let mut replica = start(1, server_of(&redis), SHORT);
+    replica.acquired().await;
+    redis.cli(&["CLIENT", "PAUSE", "600000", "WRITE"]);
+    let began = Instant::now();
+    assert!(is_timeout(&replica.renew().await));
+    assert!(began.elapsed() >= SHORT && began.elapsed() < PATIENT);
+    redis.cli(&["CLIENT", "UNPAUSE"]);
+    granted(replica.renew().await);
+}
+
+#[tokio::test]
+async fn an_acquire_that_was_given_up_may_still_be_executed_and_asking_again_is_granted() {
+    let redis = RedisServer::start();
+    let mut late = start(1, server_of(&redis), SHORT);
+    // Connected, and the script known, so that the request is in the server's socket as a whole.
+    late.acquired().await;
+    late.release().await;
+    redis.freeze();
+    assert!(is_timeout(&late.acquire().await));
+    redis.thaw();
+    eventually("the late acquire", || redis.cli(&["GET", LEASE]) == late.holder.value()).await;
+    assert!(matches!(replica(2, &redis).acquire().await, Answer::Denied { .. }));
+    assert_eq!(redis.cli(&["PEXPIRE", LEASE, "30000"]), "1");
+    late.acquired().await;
+    assert!(redis.cli(&["PTTL", LEASE]).parse::<u128>().unwrap() > TTL.as_millis() / 2);
+    late.release().await;
+    assert_eq!(redis.cli(&["EXISTS", LEASE]), "0");
+}
+
+#[tokio::test]
+async fn a_release_works_after_a_request_that_was_given_up() {
+    let redis = RedisServer::start();
+    let mut replica = start(1, server_of(&redis), SHORT);
+    replica.acquired().await;
+    redis.freeze();
+    assert!(is_timeout(&replica.renew().await));
+    redis.thaw();
+    replica.client.release();
+    replica.client.finish().await;
+    assert_eq!(redis.cli(&["EXISTS", LEASE]), "0");
+}
+
+#[tokio::test]
+async fn an_unconfirmed_release_is_said() {
+    let redis = RedisServer::start();
+    let mut replica = start(1, server_of(&redis), SHORT);
+    replica.acquired().await;
+    redis.freeze();
+    replica.client.release();
+    assert!(matches!(replica.answer().await, Answer::NotReleased(failure) if failure.class == FailureClass::Timeout));
+    redis.thaw();
+}
+
+#[tokio::test]
+async fn a_dead_server_refuses_and_a_restarted_one_is_used() {
+    let mut redis = RedisServer::start();
+    let mut replica = replica(1, &redis);
+    replica.acquired().await;
+    redis.kill();
+    assert_eq!(replica.failure_class().await, FailureClass::Refused);
+    redis.restart();
+    assert_eq!(replica.renew().await, Answer::NotMine, "it has forgotten everything");
+    replica.acquired().await;
+}
+
+#[tokio::test]
+async fn a_connection_closed_while_idle_costs_no_request() {
+    let mut redis = RedisServer::start();
+    let mut replica = replica(1, &redis);
+    replica.acquired().await;
+    redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+    granted(replica.renew().await);
+    redis.restart();
+    replica.acquired().await;
+}
