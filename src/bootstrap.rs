@@ -3,6 +3,7 @@
 //! It installs no signal handler, execs nothing, keeps no global state and writes to neither stdout nor stderr: what
 //! there is to say are events of [`tracing`]. Several replicas may live in one process.
 
+mod check;
 mod plan;
 mod running;
 mod step;
@@ -12,26 +13,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::driver::{self, LeaseSource, Setup, WorkPlan};
+use crate::driver;
 use crate::exit::chain;
-#[cfg(feature = "redis")]
-use crate::lease::Server;
-use crate::process::shim;
-use crate::protocol::{Config, ConfigError, Election, OnDowngrade, Plan, Policy, Revision, Trust, USUAL_GRACE};
-#[cfg(feature = "redis")]
-use crate::protocol::{LeaseTimes, LeaseWish};
-use crate::settings::{Env, Mask, Problem};
-use crate::volume::{Replica as Identity, TrustFinding, TrustKind, Volume, VolumeError};
+use crate::protocol::{OnDowngrade, Plan, Policy, Revision, Trust};
+use crate::settings::{Mask, Problem};
+use crate::volume::{Replica as Identity, Volume, VolumeError};
 
 pub use running::{Outcome, Replica, RunError, Running};
 pub use step::Step;
 
 /// How long a plan's needs are waited for, unless it is said.
 const NEEDS_WAIT: Duration = Duration::from_secs(300);
-
-/// How long a Redis that cannot be reached is waited for while nobody is at work, unless it is said.
-#[cfg(feature = "redis")]
-const REDIS_WAIT: Duration = Duration::from_secs(120);
 
 /// Everything that is wrong with a [`Bootstrap`]; nothing was touched.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -297,158 +289,8 @@ impl Bootstrap {
             _ => Err(BootstrapError { problems }),
         }
     }
-
-    fn work(&self, problems: &mut Vec<Problem>) -> Option<WorkPlan> {
-        let mut loaded = None;
-        for path in &self.plan_files {
-            if loaded.is_some() {
-                problems.push(Problem::new(path.display().to_string(), "is a second plan file; there may be one"));
-                continue;
-            }
-            match plan::load(path) {
-                Ok(plan) => loaded = Some(plan),
-                Err(found) => problems.extend(found),
-            }
-        }
-        plan::assemble(loaded, self.steps.clone(), &self.needs, problems)
-    }
-
-    fn check_times(&self, problems: &mut Vec<Problem>) {
-        let mut complain = |what: &str, text: &str| problems.push(Problem::new(what, text));
-        if self.policy.stale_after < Duration::from_secs(1) {
-            complain("stale_after", "is too short; at least 1 s is needed");
-        }
-        if !(Duration::from_millis(100)..=Duration::from_secs(300)).contains(&self.policy.backoff) {
-            complain("backoff", "is out of range; 0.1 to 300 s are allowed");
-        }
-        if self.policy.ready_timeout.is_some_and(|limit| limit.is_zero()) {
-            complain("ready_timeout", "is 0; leave it out to wait for ever");
-        }
-    }
-
-    fn check_shim(&self, work: Option<&WorkPlan>, problems: &mut Vec<Problem>) {
-        let is_command = |work: &driver::Work| matches!(work, driver::Work::Command(_));
-        let loaded = work.is_some_and(|work| work.works.iter().any(is_command));
-        let needs_one = loaded || self.steps.iter().any(Step::is_command);
-        match &self.shim {
-            None if needs_one && !shim::is_answered() => problems.push(Problem::new(
-                "shim",
-                "steps that are commands need a program to run under; call bellwether::shim_if_asked() before anything \
-                 else in main, or name another program that does with .shim(path)",
-            )),
-            Some(path) if !path.is_file() => {
-                problems.push(Problem::new("shim", format!("there is no program {}", path.display())));
-            }
-            _ => {}
-        }
-    }
-
-    fn config(
-        &self,
-        work: &WorkPlan,
-        replica: &Identity,
-        finding: &TrustFinding,
-        problems: &mut Vec<Problem>,
-    ) -> Option<Config> {
-        let election = self.election(replica, finding.trust).map_err(|problem| problems.push(problem)).ok()?;
-        let plan = Arc::clone(&work.plan);
-        let config = Config::new(plan, election, finding.trust, self.policy.clone());
-        config.map_err(|error| problems.push(explain(&error, finding))).ok()
-    }
-
-    /// Who elects: the guard alone, unless a Redis is named.
-    #[cfg(feature = "redis")]
-    fn election(&self, replica: &Identity, trust: Trust) -> Result<Election, Problem> {
-        let Lease { url, ttl, heartbeat, wait } = &self.lease;
-        if url.is_none() {
-            return Ok(Election::Guard);
-        }
-        let asked = LeaseWish { ttl: *ttl, heartbeat: *heartbeat, grace: self.stop_grace };
-        // Whoever never leads has no lease to keep.
-        let wish = if self.policy.may_lead { asked } else { LeaseWish::default() };
-        let times = LeaseTimes::derive(wish, self.policy.stale_after, wait.unwrap_or(REDIS_WAIT), trust);
-        let times = times.map_err(|error| Problem::new("lease_ttl", error.to_string()))?;
-        let (seed, _) = replica.id.as_u64_pair();
-        Ok(Election::Lease(times.with_jitter(seed)))
-    }
-
-    #[cfg(not(feature = "redis"))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "with Redis it may fail")]
-    fn election(&self, _replica: &Identity, _trust: Trust) -> Result<Election, Problem> {
-        Ok(Election::Guard)
-    }
-
-    /// Where the lease lives, if there is one.
-    #[cfg(feature = "redis")]
-    fn source(&self, problems: &mut Vec<Problem>) -> Option<LeaseSource> {
-        let Some(url) = &self.lease.url else {
-            if self.lease.ttl.or(self.lease.heartbeat).or(self.lease.wait).is_some() {
-                problems
-                    .push(Problem::new("lease_ttl", "there is no lease without a Redis; name one with .redis(url)"));
-            }
-            return None;
-        };
-        match Server::parse(url) {
-            Ok(server) => Some(LeaseSource { server, scope: None }),
-            Err(error) => {
-                problems.push(Problem::new("redis", format!("the URL {error}")));
-                None
-            }
-        }
-    }
-
-    #[cfg(not(feature = "redis"))]
-    #[expect(clippy::unused_self, reason = "with Redis there is something to look at")]
-    fn source(&self, _problems: &mut Vec<Problem>) -> Option<LeaseSource> {
-        None
-    }
-
-    fn setup(
-        self,
-        volume: Volume,
-        plan: WorkPlan,
-        finding: &TrustFinding,
-        config: Config,
-        lease: Option<LeaseSource>,
-    ) -> Setup {
-        let mut mask = self.mask;
-        mask.add_env(&std::env::vars_os().collect::<Env>());
-        for work in &plan.works {
-            let driver::Work::Command(command) = work else { continue };
-            command.env.iter().for_each(|(name, value)| mask.add_variable(name, value));
-        }
-        for password in plan.needs.iter().filter_map(|need| need.password()) {
-            mask.add_variable("PASSWORD", password);
-        }
-        let stop_grace = match config.election() {
-            Election::Lease(times) if self.policy.may_lead => times.grace(),
-            Election::Lease(_) | Election::Guard => self.stop_grace.unwrap_or(USUAL_GRACE),
-        };
-        #[cfg(feature = "redis")]
-        self.lease.url.iter().for_each(|url| mask.add_variable("url", url));
-        Setup {
-            candidate: volume.replica().id,
-            config,
-            volume,
-            prove_guard: finding.kind == TrustKind::Shared,
-            plan,
-            shim: self.shim.map_or_else(|| "/proc/self/exe".into(), |path| std::path::absolute(&path).unwrap_or(path)),
-            needs_wait: self.needs_wait,
-            stop_grace,
-            mask,
-            lease,
-        }
-    }
 }
 
 fn of_volume(error: &VolumeError) -> Problem {
     Problem::new("volume", chain(error))
-}
-
-fn explain(error: &ConfigError, finding: &TrustFinding) -> Problem {
-    let reason = &finding.reason;
-    Problem::new(
-        "volume",
-        format!("{error} ({reason}); if you know that they work, say so with .trust(Trust::Trusted)"),
-    )
 }
