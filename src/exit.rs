@@ -14,7 +14,7 @@ pub enum Exit {
     NotReady,
     /// The command line or the settings are wrong.
     Usage,
-    /// Redis stayed unavailable, or a program the tests need is missing.
+    /// Redis is unavailable, or a program the tests need is missing.
     Unavailable,
     /// A bug of ours.
     Software,

@@ -58,23 +58,12 @@ pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
     let volume = volume(settings);
     let finding = trust(settings, &volume)?;
     driver::warn_of_forgotten_volume(&finding, &settings.volume);
-    let policy = Policy {
-        may_lead: settings.may_lead,
-        stale_after: settings.stale,
-        backoff: settings.backoff,
-        ready_timeout: settings.ready_timeout,
-        on_failure: settings.on_failure,
-        on_downgrade: settings.on_downgrade,
-        allow_rollback: settings.allow_rollback,
-    };
-    let plan = std::sync::Arc::clone(&settings.plan.plan);
     let explained = |error| Refusal { exit: Exit::Usage, reason: explain(&error, settings, &finding) };
-    let election = election(settings, &volume, finding.trust).map_err(explained)?;
-    let stop_grace = match &election {
+    let config = config(settings, &volume, finding.trust).map_err(explained)?;
+    let stop_grace = match config.election() {
         Election::Lease(times) if settings.may_lead => times.grace(),
         Election::Lease(_) | Election::Guard => settings.stop_grace.unwrap_or(USUAL_GRACE),
     };
-    let config = Config::new(plan, election, finding.trust, policy).map_err(explained)?;
     let candidate = volume.replica().id;
     Ok(Setup {
         config,
@@ -91,6 +80,21 @@ pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
             scope: redis.scope.as_ref().map(ToString::to_string),
         }),
     })
+}
+
+/// What the machine is told. Who elects is looked at first: a lease that does not fit is the more telling mistake.
+pub(super) fn config(settings: &Settings, volume: &Volume, trust: Trust) -> Result<Config, ConfigError> {
+    let policy = Policy {
+        may_lead: settings.may_lead,
+        stale_after: settings.stale,
+        backoff: settings.backoff,
+        ready_timeout: settings.ready_timeout,
+        on_failure: settings.on_failure,
+        on_downgrade: settings.on_downgrade,
+        allow_rollback: settings.allow_rollback,
+    };
+    let plan = std::sync::Arc::clone(&settings.plan.plan);
+    Config::new(plan, election(settings, volume, trust)?, trust, policy)
 }
 
 /// Who elects: the lease, if a Redis is configured.

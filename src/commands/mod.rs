@@ -2,6 +2,7 @@
 
 mod brief;
 mod demo;
+mod lease;
 mod log_writer;
 mod plan;
 mod ready;

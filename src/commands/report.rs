@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::lease::Lease;
 use super::survey::{Hold, Survey, Work};
 use super::words;
 use crate::protocol::{Standing, StepId};
@@ -61,6 +62,8 @@ pub(super) struct Report {
     /// `volume`, or `local` where nothing can be written.
     pub(super) clock: &'static str,
     pub(super) guard: Guard,
+    /// `null`: the guard alone elects.
+    pub(super) lease: Option<Lease>,
     pub(super) steps: Vec<Step>,
     /// Work in progress of other revisions, or of steps that the plan does not know.
     pub(super) others: Vec<Other>,
@@ -140,6 +143,7 @@ impl Report {
             epoch: survey.view.epoch.0,
             clock: if survey.has_clock { "volume" } else { "local" },
             guard: reader.guard(),
+            lease: None,
             steps,
             others: reader.others(),
             failure: survey.failure.clone(),
@@ -147,9 +151,15 @@ impl Report {
         })
     }
 
+    /// The same with what stands in Redis.
+    pub(super) fn with_lease(self, lease: Option<Lease>) -> Report {
+        Report { lease, ..self }
+    }
+
     /// The same without what changes by itself as time goes by.
     pub(super) fn at_rest(&self) -> Report {
         let mut report = self.clone();
+        report.lease = report.lease.as_ref().map(Lease::at_rest);
         for step in &mut report.steps {
             (step.wait_secs, step.age_secs, step.beat_age_secs) = (None, None, None);
         }

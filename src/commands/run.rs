@@ -9,10 +9,10 @@ use tracing::{error, info, warn};
 use super::brief::{self, Refusal};
 use super::log_writer::{self, LAST_WORDS, LogWriter};
 use super::{complain, refuse, termination, warm};
-use crate::driver::{Driver, End, Setup, downgraded};
+use crate::driver::{Driver, End, LeaseSource, Setup, downgraded};
 use crate::exit::{Exit, chain};
 use crate::process::{self, StopSignals};
-use crate::protocol::Outcome;
+use crate::protocol::{Election, Outcome, Trust};
 use crate::settings::{CommandLine, LogFormat, Settings, Warm};
 use crate::volume::Volume;
 
@@ -62,8 +62,8 @@ fn cold(line: &CommandLine) -> Exit {
         Ok(setup) => setup,
         Err(refusal) => return end(&refusal),
     };
-    if settings.may_lead && settings.redis.is_none() {
-        warn!("no Redis is configured: the guard on the volume alone elects the leader");
+    if settings.may_lead {
+        say_who_elects(&setup);
     }
     let volume = setup.volume.clone();
     match coordinate(setup) {
@@ -74,6 +74,20 @@ fn cold(line: &CommandLine) -> Exit {
         Ok((outcome, signal, reason)) => end(&judge(&outcome, signal, reason, &settings, &volume)),
         Err(error) => end(&Refusal { exit: Exit::Software, reason: format!("cannot begin: {error}") }),
     }
+}
+
+/// Once, so that nobody has to guess it from what follows.
+fn say_who_elects(setup: &Setup) {
+    let (Election::Lease(times), Some(LeaseSource { server, .. })) = (setup.config.election(), &setup.lease) else {
+        warn!("no Redis is configured: the guard on the volume alone elects the leader");
+        return;
+    };
+    let ttl_secs = times.ttl().as_secs_f64();
+    let elects = match setup.config.trust() {
+        Trust::Trusted => "a lease in Redis elects the leader, and the guard on the volume lets one act",
+        Trust::NotTrusted => "a lease in Redis alone elects the leader: the volume's locks are not trusted",
+    };
+    info!(redis = %server, ttl_secs, "{elects}");
 }
 
 /// Runs a driver to its end: how it ended, the signal that stopped it, and the reason as far as the driver knows it.

@@ -77,7 +77,7 @@ impl LeaseDesk {
         let answers = self.answers.clone();
         // Nobody listens any more at the end: what is answered then has no meaning.
         let tell = move |answer| drop(answers.send(Message::Lease(answer)));
-        debug!(server = %source.server, scope, "electing by a lease in Redis");
+        debug!(redis = %source.server, scope, "asking Redis about this scope");
         let holder = self.holder.clone();
         if let Some(times) = &self.times {
             let (ttl, request_limit) = (times.ttl(), times.request_limit());

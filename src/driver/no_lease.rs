@@ -1,5 +1,5 @@
 //! In place of the lease where this crate is built without Redis: the guard alone elects.
-#![expect(clippy::unused_self, clippy::unused_async, reason = "it has the form of the other one")]
+#![expect(clippy::unused_self, clippy::unused_async, reason = "the lease's desk has something to look at and wait for")]
 
 use tokio::sync::mpsc::UnboundedSender;
 

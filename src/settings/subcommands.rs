@@ -53,7 +53,7 @@ const fn entry(subcommand: Subcommand, name: &'static str, about: &'static str, 
     Entry { subcommand, name, about, switches, takes_command: false }
 }
 
-const FORCE: Switch = switch("force", "act though a step may still be at work; never without the guard");
+const FORCE: Switch = switch("force", "act though a step may still be at work; never without lease and guard");
 
 /// All subcommands, in the order in which `--help` shows them.
 pub(super) static SUBCOMMANDS: &[Entry] = &[
@@ -108,7 +108,10 @@ pub(super) static SUBCOMMANDS: &[Entry] = &[
         Subcommand::Demo,
         "demo",
         "watch three replicas on a temporary volume while their leader is killed",
-        &[switch("keep", "keep the temporary volume")],
+        &[
+            switch("keep", "keep the temporary volume"),
+            switch("no-redis", "let the guard alone elect, though a redis-server is installed"),
+        ],
     ),
 ];
 

@@ -2,6 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod plan;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "redis")]
+#[expect(dead_code, reason = "not everything it can do is needed here")]
+#[path = "../redis_server/mod.rs"]
+mod redis_server;
 mod repair;
 mod scene;
 mod status;

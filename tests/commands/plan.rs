@@ -10,6 +10,7 @@ fn table(scene: &Scene) -> String {
     lines.take_while(|line| !line.ends_with(':')).collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
+#[cfg(feature = "redis")]
 #[test]
 fn on_an_empty_volume_it_would_lead() {
     let scene = Scene::new(&FRAGILE.replace(r#""steps""#, r#""needs": ["redis://u:hunter33@db:1"], "steps""#));

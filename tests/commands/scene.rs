@@ -135,7 +135,13 @@ impl Scene {
 
     /// A replica that leads, in the middle of its first step.
     pub(crate) fn leader(&self) -> Process {
-        let leader = Process(self.command(BIN, &["run", "--", "true"]).spawn().unwrap());
+        self.leader_with(&[])
+    }
+
+    /// The same with other settings.
+    pub(crate) fn leader_with(&self, env: &[(&str, &str)]) -> Process {
+        let mut command = self.command(BIN, &["run", "--", "true"]);
+        let leader = Process(command.envs(env.iter().copied()).spawn().unwrap());
         wait_until(|| self.has("running"));
         self.await_status(|status| status["guard"]["state"] == "held" && status["steps"][0]["state"] == "in_progress");
         leader
@@ -202,6 +208,19 @@ impl Said {
 pub(crate) struct Process(Child);
 
 impl Process {
+    #[cfg(feature = "redis")]
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Whether its main thread has the signal wait.
+    #[cfg(feature = "redis")]
+    pub(crate) fn has_blocked(&self, signal: Signal) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+        u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (signal.as_raw() - 1)) != 0
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }

@@ -213,7 +213,7 @@ fn who_may_only_read_sees_the_same() {
 
 #[test]
 fn only_revision_and_volume_are_needed() {
-    let scene = Scene::new(FRAGILE).with("BELLWETHER_PLAN", "").with("BELLWETHER_REDIS_URL", "redis://other");
+    let scene = Scene::new(FRAGILE).with("BELLWETHER_PLAN", "").with("BELLWETHER_REDIS_URL", "none");
     assert_eq!(scene.say(&["status"]).code, 0);
     let said = scene.say_with(&[("IMAGE_REV", "../x"), ("STEP_STALE_SECS", "soon")], &["status"]);
     assert_eq!(said.code, 64);
@@ -236,7 +236,7 @@ fn the_keys_of_the_json_are_stable() {
     let scene = Scene::new(ENDLESS);
     scene.write(".building_in_progress_v0", "");
     let blank = scene.status();
-    assert_snapshot!(keys(&blank), @"schema revision volume state standing superseded_by ready_at epoch clock guard steps others failure problems");
+    assert_snapshot!(keys(&blank), @"schema revision volume state standing superseded_by ready_at epoch clock guard lease steps others failure problems");
     assert_snapshot!(keys(&blank["steps"][0]), @"name state waiting_for wait_secs age_secs beat_age_secs attempt max_attempts duration_ms how last_end epoch host pid started_at finished_at");
     assert_snapshot!(keys(&blank["others"][0]), @"step revision is_stale beat_age_secs host epoch");
     assert_snapshot!(keys(&blank["guard"]), @"state pid last_taken_by");

@@ -34,9 +34,15 @@ struct Over {
 impl Demo {
     #[must_use]
     fn start(arguments: &[&str]) -> Demo {
+        Demo::start_with(arguments, &std::env::var("PATH").unwrap())
+    }
+
+    /// Where programs are looked for in `path`.
+    #[must_use]
+    fn start_with(arguments: &[&str], path: &str) -> Demo {
         let scratch = Rc::new(TempDir::new().unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
-        command.arg("demo").args(arguments).env("TMPDIR", scratch.path());
+        command.arg("demo").args(arguments).env("TMPDIR", scratch.path()).env("PATH", path);
         // None of the caller's settings are the replicas'.
         command.env("IMAGE_REV", "other").env("LOCK_REDIS_HOST", "redis.invalid");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -45,13 +51,13 @@ impl Demo {
     }
 
     /// Reads on until a line holds `text`.
-    fn see(&mut self, text: &str) {
+    fn see(&mut self, text: &str) -> String {
         loop {
             let mut line = String::new();
             assert_ne!(self.stdout.read_line(&mut line).unwrap(), 0, "never seen: {text}\n{}", self.seen);
             self.seen.push_str(&line);
             if line.contains(text) {
-                return;
+                return line;
             }
         }
     }
@@ -115,10 +121,22 @@ fn signal(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
+#[cfg(feature = "redis")]
 #[test]
-fn the_leader_is_killed_another_takes_over_and_all_three_serve() {
-    let over = Demo::start(&[]).end();
+fn under_a_lease_the_leader_is_killed_another_takes_over_and_all_three_serve() {
+    assert_all_is_shown(&[], "lease in a redis-server of its own, guard on the volume");
+}
+
+#[test]
+fn under_the_guard_the_leader_is_killed_another_takes_over_and_all_three_serve() {
+    assert_all_is_shown(&["--no-redis"], "guard only: --no-redis");
+}
+
+fn assert_all_is_shown(arguments: &[&str], election: &str) {
+    let over = Demo::start(arguments).end();
     over.assert_ended_with(0);
+    let first = over.stdout.lines().find(|line| line.contains("  —  ")).unwrap();
+    assert!(first.ends_with(&format!("  —  election      {election}")), "{first}");
     over.assert_nothing_is_left();
     assert_eq!(over.stderr, "");
     for (text, count) in [
@@ -130,6 +148,8 @@ fn the_leader_is_killed_another_takes_over_and_all_three_serve() {
         ("  HTTP 200  ", 3),
         ("still the replica's pid", 3),
         ("  FOLLOWER  ", 4),
+        ("  election  ", 1),
+        ("  warning  ", 0),
         ("  ok  ", 5),
         ("FAIL", 0),
         ("\x1b", 0),
@@ -145,6 +165,7 @@ fn ctrl_c_leaves_nothing_behind() {
     let running = processes(demo.scratch.path());
     let is_there = |words: &str| running.iter().any(|(_, line)| line.contains(words));
     assert!(is_there("bellwether run --") && is_there("__shim") && is_there("__step-helper"), "{running:?}");
+    assert_eq!(is_there("redis-server"), cfg!(feature = "redis"), "{running:?}");
     signal(demo.child.id().cast_signed(), Signal::INT);
     let over = demo.end();
     over.assert_ended_with(130);
@@ -154,7 +175,7 @@ fn ctrl_c_leaves_nothing_behind() {
 /// Whoever reads the logs is gone too, and nobody may die of that: the work is finished, and then everything ends.
 #[test]
 fn when_the_demo_itself_is_killed_the_replicas_finish_and_end() {
-    let mut demo = Demo::start(&[]);
+    let mut demo = Demo::start(&["--no-redis"]);
     demo.see("1 of 4 tables converted");
     signal(demo.child.id().cast_signed(), Signal::KILL);
     let over = demo.end();
@@ -164,6 +185,50 @@ fn when_the_demo_itself_is_killed_the_replicas_finish_and_end() {
     wait_until("nothing runs any more", || processes(over.scratch.path()).is_empty());
     let history = fs::read_to_string(root.join("volume/.bellwether/history.jsonl")).unwrap();
     assert_eq!(history.matches(r#""event":"elected""#).count(), 1, "the first leader has finished:\n{history}");
+}
+
+#[cfg(feature = "redis")]
+/// The redis-server goes with it, so nobody gets a lease any more.
+#[test]
+fn when_the_demo_itself_is_killed_under_a_lease_what_runs_is_finished_and_everything_ends() {
+    let mut demo = Demo::start(&[]);
+    demo.see("1 of 4 tables converted");
+    signal(demo.child.id().cast_signed(), Signal::KILL);
+    let over = demo.end();
+    let root = fs::read_dir(over.scratch.path()).unwrap().next().unwrap().unwrap().path();
+    wait_until("nothing runs any more", || processes(over.scratch.path()).is_empty());
+    assert!(root.join("volume/.migrated_demo-1").exists(), "a lost lease stops nobody under a trusted guard");
+}
+
+#[test]
+fn without_a_redis_server_the_guard_elects() {
+    let mut demo = Demo::start_with(&[], "/nonexistent");
+    let line = demo.see("election");
+    assert!(line.ends_with("  guard only: no redis-server in PATH\n"), "{line}");
+    demo.see("LEADER");
+}
+
+#[cfg(not(feature = "redis"))]
+#[test]
+fn a_build_without_redis_says_so() {
+    let mut demo = Demo::start_with(&[], "/usr/bin");
+    let line = demo.see("election");
+    assert!(line.contains("guard only: "), "{line}");
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn a_redis_server_that_does_not_come_up_is_told_of_and_the_guard_elects() {
+    let programs = TempDir::new().unwrap();
+    let fake = programs.path().join("redis-server");
+    // By another process: what is open for writing here, any child of another test would hold as well.
+    let script = format!("printf '#!/bin/sh\necho no memory today; exit 3\n' >{0}; chmod +x {0}", fake.display());
+    assert!(Command::new("/bin/sh").args(["-c", &script]).status().unwrap().success());
+    let mut demo = Demo::start_with(&[], programs.path().to_str().unwrap());
+    let line = demo.see("election");
+    let told = format!("guard only: {} did not come up: exit status: 3: no memory today\n", fake.display());
+    assert!(line.ends_with(&told), "{line}");
+    demo.see("LEADER");
 }
 
 #[test]

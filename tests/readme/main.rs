@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use bellwether::exit::Exit;
 use bellwether::settings::{self, LoadedPlan, SETTINGS, STEP_VARIABLES, Scan, StepDefaults, scan};
 use tempfile::TempDir;
 
@@ -63,6 +64,25 @@ fn every_subcommand_and_flag_it_shows_is_understood() {
         let is_setting = SETTINGS.iter().any(|setting| setting.flag == Some(flag));
         assert!(is_switch || is_setting, "--{flag}");
     }
+}
+
+#[test]
+fn its_exit_codes_are_those_of_the_code() {
+    let (_, section) = README.split_once("## Exit codes").unwrap();
+    let lines = section.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
+    let shown: Vec<i32> = lines.flat_map(|(codes, _)| codes.split(", ")).filter_map(|code| code.parse().ok()).collect();
+    let all = [
+        Exit::Usage,
+        Exit::Unavailable,
+        Exit::Software,
+        Exit::VolumeIo,
+        Exit::TryLater,
+        Exit::Permission,
+        Exit::StepFailed,
+        Exit::CannotExecute,
+        Exit::NotFound,
+    ];
+    assert_eq!(shown, all.map(Exit::code));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! | part | what |
 //! |---|---|
 //! | [`stage`] | the temporary volume, the plan, and what they are removed with |
+//! | [`redis`] | who elects: a lease in a `redis-server`, if one is installed |
 //! | [`replica`], [`words`] | one `bellwether run`, and what its log says |
 //! | [`play`] | the loop: kill the leader, start it again, wait until all serve |
 //! | [`step`], [`serve`] | what the replicas run: the steps and the real command, hidden subcommands |
@@ -14,6 +15,7 @@
 mod ask;
 mod journal;
 mod play;
+mod redis;
 mod replica;
 mod serve;
 mod stage;
@@ -56,13 +58,14 @@ fn play(part: &str, rest: &[OsString]) -> Option<Exit> {
         step::ARGUMENT => Some(step::work(rest)),
         step::HELPER_ARGUMENT => Some(step::help()),
         serve::ARGUMENT => Some(serve::serve(rest)),
+        redis::ARGUMENT => Some(redis::become_server(rest)),
         _ => None,
     }
 }
 
 /// Shows it all, and leaves nothing behind.
 pub(super) fn demo(line: &CommandLine) -> Exit {
-    let keep = line.has("keep");
+    let (keep, is_redis_wanted) = (line.has("keep"), !line.has("no-redis"));
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return give_up(&format!("cannot begin: {error}"), Exit::Software),
@@ -71,7 +74,7 @@ pub(super) fn demo(line: &CommandLine) -> Exit {
         // Before anything is there that a signal could leave behind. Orphans come to us, so whatever is left of
         // anything can be found and ended.
         match StopSignals::listen().and_then(|signals| process::become_subreaper().map(|()| signals)) {
-            Ok(signals) => on_stage(keep, signals).await,
+            Ok(signals) => on_stage(keep, is_redis_wanted, signals).await,
             Err(error) => give_up(&format!("cannot begin: {error}"), Exit::Software),
         }
     });
@@ -79,26 +82,26 @@ pub(super) fn demo(line: &CommandLine) -> Exit {
     exit
 }
 
-async fn on_stage(keep: bool, signals: StopSignals) -> Exit {
+async fn on_stage(keep: bool, is_redis_wanted: bool, signals: StopSignals) -> Exit {
     let stage = match Stage::build(keep) {
         Ok(stage) => stage,
         Err(reason) => return give_up(&reason, Exit::VolumeIo),
     };
-    let exit = perform(&stage, signals).await;
+    let exit = perform(&stage, is_redis_wanted, signals).await;
     match stage.clear() {
         Ok(()) => exit,
         Err(reason) => give_up(&reason, Exit::VolumeIo),
     }
 }
 
-async fn perform(stage: &Stage, mut signals: StopSignals) -> Exit {
+async fn perform(stage: &Stage, is_redis_wanted: bool, mut signals: StopSignals) -> Exit {
     let timeline = Timeline::begin();
     let mut play = Play::new(stage, timeline.clone());
     let ending = tokio::select! {
         biased;
         signal = signals.next() => Ending::Interrupted(signal.unwrap_or(libc::SIGTERM)),
         error = process::reap_continuously() => Ending::Failed(format!("cannot reap: {error:?}")),
-        ending = play.run() => ending,
+        ending = play.run(is_redis_wanted) => ending,
     };
     let facts = play.facts();
     // Replicas without an owner are reaped like everybody else.

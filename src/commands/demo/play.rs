@@ -7,6 +7,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{interval, timeout};
 
 use super::ask::ask;
+use super::redis::Election;
 use super::replica::{News, Replica};
 use super::serve::{Answer, Greeting};
 use super::stage::{REV, STALE_SECS, Stage, VICTIM};
@@ -23,8 +24,9 @@ use crate::volume::UnixMillis;
 const LIMIT: Duration = Duration::from_secs(60);
 /// How often processes are looked at.
 const TICK: Duration = Duration::from_millis(5);
-/// An orchestrator takes a moment to start a container again.
-const RESTART_AFTER: Duration = Duration::from_millis(400);
+/// An orchestrator takes a moment to start a container again; by then the killed leader's lease has ended, and one of
+/// the others leads.
+const RESTART_AFTER: Duration = Duration::from_secs(2);
 /// Lines that are shown when something does not happen.
 const LAST_LINES: usize = 20;
 
@@ -61,6 +63,7 @@ pub(super) struct Play<'a> {
     timeline: Timeline,
     inbox: UnboundedReceiver<News>,
     news: UnboundedSender<News>,
+    election: Option<Election>,
     replicas: Vec<Replica>,
     greetings: [Option<Greeting>; 3],
     act: Act,
@@ -77,6 +80,7 @@ impl<'a> Play<'a> {
             timeline,
             inbox,
             news,
+            election: None,
             replicas: Vec::new(),
             greetings: [None, None, None],
             act: Act::HalfWay,
@@ -95,20 +99,23 @@ impl<'a> Play<'a> {
     }
 
     /// Plays to the end.
-    pub(super) async fn run(&mut self) -> Ending {
-        match timeout(LIMIT, self.try_run()).await {
+    pub(super) async fn run(&mut self, is_redis_wanted: bool) -> Ending {
+        match timeout(LIMIT, self.try_run(is_redis_wanted)).await {
             Ok(Ok(())) => Ending::Complete,
             Ok(Err(reason)) => Ending::Failed(reason),
             Err(_) => Ending::Failed(format!("waited {} s in vain for {}", LIMIT.as_secs(), self.wanted())),
         }
     }
 
-    async fn try_run(&mut self) -> Result<(), String> {
+    async fn try_run(&mut self, is_redis_wanted: bool) -> Result<(), String> {
         print(&format!(
             "Three replicas of revision {REV}, one volume, STEP_STALE_SECS={STALE_SECS}. \
              The leader will be killed half-way through {VICTIM}."
         ));
         print("");
+        let election = Election::begin(self.stage, is_redis_wanted).await;
+        self.timeline.observe("election", &election.words());
+        self.election = Some(election);
         for who in 0..NAMES.len() {
             self.start(who)?;
         }
@@ -134,7 +141,8 @@ impl<'a> Play<'a> {
     }
 
     fn start(&mut self, who: usize) -> Result<(), String> {
-        let replica = Replica::start(who, self.stage, &self.news);
+        let redis_url = self.election.as_ref().and_then(Election::redis_url);
+        let replica = Replica::start(who, self.stage, redis_url.as_deref(), &self.news);
         let replica = replica.map_err(|error| format!("cannot start a replica: {error}"))?;
         if let Some(place) = self.replicas.get_mut(who) {
             self.timeline.intervene(
@@ -225,9 +233,8 @@ impl<'a> Play<'a> {
                 "warning",
                 "the volume lies in a container's own layer: good enough for a demo only",
             );
-        } else if text.starts_with("no Redis") {
-            self.timeline.replica(who, "election", "guard only: no Redis in this version");
-        } else {
+        } else if !text.starts_with("no Redis is configured") {
+            // Who elects has been told.
             self.timeline.replica(who, "warning", text);
         }
     }
@@ -263,6 +270,10 @@ impl<'a> Play<'a> {
             Act::Restarting(who, _) => Some(*who),
             _ => None,
         };
+        if let Some(Election::Lease(redis)) = &mut self.election {
+            let ended = redis.try_wait().map_err(|error| error.to_string())?;
+            ended.map_or(Ok(()), |status| Err(format!("the redis-server has ended: {status}")))?;
+        }
         let mut is_dead = false;
         for (who, replica) in self.replicas.iter_mut().enumerate() {
             match replica.try_wait().map_err(|error| error.to_string())? {

@@ -10,7 +10,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::serve::{self, Answer, Greeting};
-use super::stage::{REV, STALE_SECS, Stage};
+use super::stage::{REDIS_WAIT_SECS, REV, STALE_SECS, Stage};
 use super::timeline::NAMES;
 use super::words::LogLine;
 use crate::process::{OwnChild, tree};
@@ -38,12 +38,20 @@ pub(super) struct Replica {
 
 impl Replica {
     /// Starts replica number `who`. Of our environment it gets what a program needs and no setting.
-    pub(super) fn start(who: usize, stage: &Stage, news: &UnboundedSender<News>) -> io::Result<Replica> {
+    pub(super) fn start(
+        who: usize,
+        stage: &Stage,
+        redis_url: Option<&str>,
+        news: &UnboundedSender<News>,
+    ) -> io::Result<Replica> {
         let mut command = Command::new("/proc/self/exe");
         command.arg0("bellwether").args(["run", "--", "/proc/self/exe", serve::ARGUMENT, NAMES[who]]);
         command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "TMPDIR"));
         command.env("IMAGE_REV", REV).env("STEP_STALE_SECS", STALE_SECS).env("BELLWETHER_LOG_FORMAT", "json");
         command.env("BELLWETHER_PLAN", stage.plan_path()).env("BELLWETHER_VOLUME", stage.volume().root());
+        if let Some(url) = redis_url {
+            command.env("BELLWETHER_REDIS_URL", url).env("BELLWETHER_REDIS_WAIT_SECS", REDIS_WAIT_SECS);
+        }
         // All three are on this machine, so whatever file system this is, its locks hold between them.
         command.env("BELLWETHER_VOLUME_LOCKS", "trusted");
         // A terminal's Ctrl-C is for the demo, which ends them itself.

@@ -18,6 +18,8 @@ pub(super) const REV: &str = "demo-1";
 pub(super) const VICTIM: &str = "migrate";
 /// STEP_STALE_SECS of the replicas: short, for an impatient audience.
 pub(super) const STALE_SECS: &str = "2";
+/// `BELLWETHER_REDIS_WAIT_SECS` of the replicas: a demo that is killed takes its redis-server with it, and then they end.
+pub(super) const REDIS_WAIT_SECS: &str = "10";
 
 /// The temporary directory, and what is in it.
 #[derive(Debug)]
@@ -57,6 +59,11 @@ impl Stage {
 
     pub(super) fn plan_path(&self) -> PathBuf {
         self.root.join("plan.json")
+    }
+
+    /// A file of the redis-server's.
+    pub(super) fn redis_path(&self, extension: &str) -> PathBuf {
+        self.root.join("redis").with_extension(extension)
     }
 
     pub(super) fn journal_path(&self) -> PathBuf {

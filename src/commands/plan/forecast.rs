@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::commands::report::{self, Report, State, StepState};
 use crate::commands::words;
-use crate::protocol::{OnDowngrade, OnFailure, StepId, Trust};
+use crate::protocol::{self, LeaseTimes, OnDowngrade, OnFailure, StepId, Trust};
 use crate::settings::Settings;
 use crate::volume::{SCHEMA, TrustFinding};
 
@@ -17,7 +17,7 @@ use crate::volume::{SCHEMA, TrustFinding};
 pub(super) enum Verdict {
     /// Become the command at once.
     HandOff,
-    /// Take the guard and do the work.
+    /// Take the guard, after the lease if that elects, and do the work.
     Lead,
     /// Wait for somebody else.
     Follow,
@@ -59,11 +59,36 @@ pub(super) struct Forecast {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Election {
-    /// `guard`: there is no Redis.
+    /// `lease`, or `guard`: there is no Redis.
     pub(super) by: &'static str,
+    /// `null` if the guard elects.
+    pub(super) lease: Option<Lease>,
+    /// Whether the guard is.
     pub(super) is_trusted: bool,
     pub(super) file_system: String,
+    /// Why the guard is trusted, or is not.
     pub(super) reason: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Lease {
+    /// The Redis, without user and password.
+    pub(super) server: String,
+    /// What is elected for; `null`: the volume's id.
+    pub(super) scope: Option<String>,
+    /// `null` for a replica that never leads, and where `run` would refuse them.
+    pub(super) times: Option<Times>,
+}
+
+#[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "a number alone would not tell its unit")]
+pub(super) struct Times {
+    /// How long a lease lasts without renewal.
+    pub(super) ttl_secs: f64,
+    /// Between two renewals, without the jitter.
+    pub(super) heartbeat_secs: f64,
+    /// Between TERM and KILL when a step is stopped.
+    pub(super) grace_secs: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,10 +108,44 @@ pub(super) struct Step {
     pub(super) timeout_secs: Option<f64>,
 }
 
+impl Election {
+    /// `elected`: as `run` would have it, unless it would refuse.
+    pub(super) fn of(settings: &Settings, finding: &TrustFinding, elected: Option<&protocol::Election>) -> Election {
+        let times = match elected {
+            Some(protocol::Election::Lease(times)) if settings.may_lead => Some(Times::of(times)),
+            _ => None,
+        };
+        let lease = settings.redis.as_ref().map(|redis| Lease {
+            server: redis.server.to_string(),
+            scope: redis.scope.as_ref().map(ToString::to_string),
+            times,
+        });
+        Election {
+            by: if lease.is_some() { "lease" } else { "guard" },
+            lease,
+            is_trusted: finding.trust == Trust::Trusted,
+            file_system: finding.fs_name.clone(),
+            reason: finding.reason.clone(),
+        }
+    }
+}
+
+impl Times {
+    fn of(times: &LeaseTimes) -> Times {
+        // Each replica's share of the jitter is another one each time.
+        let times = times.clone().with_jitter(0);
+        Times {
+            ttl_secs: times.ttl().as_secs_f64(),
+            heartbeat_secs: times.heartbeat().as_secs_f64(),
+            grace_secs: times.grace().as_secs_f64(),
+        }
+    }
+}
+
 impl Forecast {
-    pub(super) fn of(settings: &Settings, finding: &TrustFinding, report: &Report) -> Forecast {
-        let (verdict, reason) = verdict(settings, finding, report);
-        let trusted = finding.trust == Trust::Trusted;
+    /// `refusal`: why `run` would refuse this configuration, unless it has nothing left to do.
+    pub(super) fn of(settings: &Settings, election: Election, refusal: Option<String>, report: &Report) -> Forecast {
+        let (verdict, reason) = verdict(settings, &election, refusal, report);
         let plan = &settings.plan;
         Forecast {
             schema: SCHEMA,
@@ -96,12 +155,7 @@ impl Forecast {
             volume: report.volume.clone(),
             verdict,
             reason,
-            election: Election {
-                by: "guard",
-                is_trusted: trusted,
-                file_system: finding.fs_name.clone(),
-                reason: finding.reason.clone(),
-            },
+            election,
             needs: plan.needs.iter().map(ToString::to_string).collect(),
             needs_wait_secs: settings.needs_wait.map(|wait| wait.as_secs_f64()),
             steps: plan.plan.ids().map(|id| step(settings, report, id)).collect(),
@@ -110,7 +164,7 @@ impl Forecast {
     }
 }
 
-fn verdict(settings: &Settings, finding: &TrustFinding, report: &Report) -> (Verdict, String) {
+fn verdict(settings: &Settings, election: &Election, refusal: Option<String>, report: &Report) -> (Verdict, String) {
     let newest = report.superseded_by.as_deref().filter(|_| !settings.allow_rollback);
     if report.state == State::Ready && (report.superseded_by.is_none() || newest.is_some()) {
         return match (newest, settings.on_downgrade) {
@@ -123,8 +177,8 @@ fn verdict(settings: &Settings, finding: &TrustFinding, report: &Report) -> (Ver
             }
         };
     }
-    if settings.may_lead && finding.trust == Trust::NotTrusted {
-        return (Verdict::Refuse, "without Redis, only a guard that is trusted can elect a leader".to_owned());
+    if let Some(refusal) = refusal {
+        return (Verdict::Refuse, refusal);
     }
     if report.state == State::Failed {
         let hold = match settings.on_failure {
@@ -147,7 +201,8 @@ fn verdict(settings: &Settings, finding: &TrustFinding, report: &Report) -> (Ver
     let rollback =
         report.superseded_by.as_ref().map(|newest| format!("; it goes back from {newest} (BELLWETHER_ALLOW_ROLLBACK)"));
     let guard = if report.guard.state == "free" { "nobody holds the guard" } else { "if nobody holds the guard" };
-    (Verdict::Lead, format!("{guard}{}", rollback.unwrap_or_default()))
+    let lease = election.lease.as_ref().map(|lease| format!("; it asks {} for the lease first", lease.server));
+    (Verdict::Lead, format!("{guard}{}{}", lease.unwrap_or_default(), rollback.unwrap_or_default()))
 }
 
 fn step(settings: &Settings, report: &Report, id: StepId) -> Step {

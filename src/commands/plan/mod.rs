@@ -1,4 +1,4 @@
-//! `plan`: what `run` would do now, and why. Reads only.
+//! `plan`: what `run` would do now, and why. Reads only, and asks no Redis.
 
 mod forecast;
 mod text;
@@ -7,6 +7,7 @@ use super::brief::{self, Refusal};
 use super::print;
 use super::report::Report;
 use crate::exit::Exit;
+use crate::protocol::Config;
 use crate::settings::{CommandLine, PLAN_SCHEMA, Settings};
 
 /// Shows the forecast, or the schema of plan files.
@@ -41,5 +42,8 @@ fn forecast(settings: &Settings) -> Result<forecast::Forecast, Refusal> {
     let volume = brief::volume(settings);
     let finding = brief::trust(settings, &volume)?;
     let report = Report::read(&volume, settings.stale, true).map_err(|error| Refusal::of_volume(&error))?;
-    Ok(forecast::Forecast::of(settings, &finding, &report))
+    let config = brief::config(settings, &volume, finding.trust);
+    let refusal = config.as_ref().err().map(|error| brief::explain(error, settings, &finding));
+    let election = forecast::Election::of(settings, &finding, config.ok().as_ref().map(Config::election));
+    Ok(forecast::Forecast::of(settings, election, refusal, &report))
 }

@@ -1,6 +1,6 @@
 //! The forecast for people.
 
-use super::forecast::{Deed, Forecast, Step, Verdict};
+use super::forecast::{Deed, Forecast, Step, Times, Verdict};
 use crate::commands::words;
 
 const HEADING: [&str; 4] = ["STEP", "ACTION", "WHY", "ATTEMPTS LEFT"];
@@ -19,8 +19,18 @@ pub(super) fn render(forecast: &Forecast) -> String {
         format!("revision {}", forecast.revision),
         format!("plan     {} (digest {})", forecast.plan, forecast.digest),
         format!("volume   {}", forecast.volume.display()),
-        format!("election by the guard alone, {trust}: {}", election.reason),
     ];
+    match &election.lease {
+        None => lines.push(format!("election by the guard alone, {trust}: {}", election.reason)),
+        Some(lease) => {
+            lines.push(format!(
+                "election by a lease in {}{}",
+                lease.server,
+                lease.times.as_ref().map_or_else(String::new, times)
+            ));
+            lines.push(format!("guard    {trust}: {}", election.reason));
+        }
+    }
     if !forecast.needs.is_empty() {
         let limit = forecast.needs_wait_secs.map_or("for ever".to_owned(), |secs| format!("for {}", words::secs(secs)));
         lines.push(format!("needs    {} (waited {limit})", forecast.needs.join(" ")));
@@ -37,6 +47,12 @@ pub(super) fn render(forecast: &Forecast) -> String {
         lines.extend(forecast.problems.iter().map(|problem| format!("    {problem}")));
     }
     lines.join("\n")
+}
+
+fn times(times: &Times) -> String {
+    let Times { ttl_secs, heartbeat_secs, grace_secs } = times;
+    let [ttl, heartbeat, grace] = [ttl_secs, heartbeat_secs, grace_secs].map(|&secs| words::secs(secs));
+    format!(": TTL {ttl}, heartbeat {heartbeat}, grace {grace}")
 }
 
 fn row(step: &Step) -> [String; 4] {

@@ -1,8 +1,7 @@
 //! What a person does to a volume: `retry`, `skip`, `reset`.
 //!
 //! Each takes lease and guard like a leader, without waiting for them, looks, acts under an epoch of its own, and lets
-//! go.
-//! `--force` overrides courtesy towards a step that may still be at work; never the guard.
+//! go. `--force` overrides courtesy towards a step that may still be at work; never lease or guard.
 
 #[cfg(feature = "redis")]
 mod lease;
@@ -43,7 +42,7 @@ struct Repair {
     volume: Volume,
     // Closed before the lease is released: fields are dropped in this order.
     guard: Guard,
-    _lease: Option<HeldLease>,
+    lease: Option<HeldLease>,
     survey: Survey,
     /// Allotted when something is about to be written.
     epoch: OnceCell<Epoch>,
@@ -82,18 +81,20 @@ impl Repair {
         }
         let prepared = volume.prepare(volume.replica().id).map_err(of_volume)?;
         prepared.warnings.iter().for_each(|warning| complain(warning));
-        let lease = lease::take(&settings, &volume, &election, prepared.id)?;
+        let lease = lease::take(&settings, &volume, &election, finding.trust, prepared.id)?;
         let guard = take_guard(&volume)?;
         let survey = Survey::take(&volume, settings.stale).map_err(of_volume)?;
-        Ok(Repair { settings, volume, guard, _lease: lease, survey, epoch: OnceCell::new() })
+        Ok(Repair { settings, volume, guard, lease, survey, epoch: OnceCell::new() })
     }
 
-    /// The epoch of this repair.
+    /// The epoch of this repair. Asked for before anything is written: refuses if it is too late for that.
     fn epoch(&self) -> Result<Epoch, Refusal> {
         if let Some(&epoch) = self.epoch.get() {
             return Ok(epoch);
         }
-        let epoch = self.volume.allot_epoch(self.survey.view.epoch).map_err(of_volume)?;
+        self.lease.as_ref().map_or(Ok(()), HeldLease::expect_valid)?;
+        let heard_of = self.lease.as_ref().map_or(Epoch(0), HeldLease::epoch);
+        let epoch = self.volume.allot_epoch(self.survey.view.epoch.max(heard_of)).map_err(of_volume)?;
         // Whoever waits is told that it is us; not worth failing for.
         let _ = self.guard.describe(epoch);
         Ok(*self.epoch.get_or_init(|| epoch))

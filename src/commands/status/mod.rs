@@ -1,4 +1,5 @@
-//! `status`: who leads, and every step. Reads only; needs a revision and a volume, and no right but to read.
+//! `status`: who leads, and every step. Reads only; needs a revision and a volume, and no right but to read. A Redis that
+//! cannot be asked is told of, and no more.
 //!
 //! Replicas that wait leave no trace on the volume, so they are neither shown nor counted.
 
@@ -11,13 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::brief::{self, Refusal};
+use super::lease::Lease;
 use super::report::Report;
 use crate::exit::Exit;
+use crate::process::boottime;
 use crate::settings::{CommandLine, Glance};
 use crate::volume::{Replica, Volume, VolumeError};
 
 /// How often `--watch` looks.
 const EVERY: Duration = Duration::from_secs(1);
+/// The pause after a look that took long.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Puts the cursor in the upper left corner and clears what is below it.
 const CLEAR: &str = "\x1b[H\x1b[J";
@@ -49,6 +54,7 @@ impl Show {
     fn steps(self, glance: &Glance) -> Result<(), VolumeError> {
         let mut before: Option<Report> = None;
         loop {
+            let next = boottime::now() + EVERY;
             match read(glance) {
                 Ok(report) => {
                     let rest = report.at_rest();
@@ -65,7 +71,8 @@ impl Show {
             if !self.watch {
                 return Ok(());
             }
-            std::thread::sleep(EVERY);
+            // A Redis that does not answer takes its time out of this.
+            std::thread::sleep(next.since(boottime::now()).max(PAUSE));
         }
     }
 
@@ -96,7 +103,9 @@ fn volume(glance: &Glance) -> Result<Volume, VolumeError> {
 }
 
 fn read(glance: &Glance) -> Result<Report, VolumeError> {
-    let mut report = Report::read(&volume(glance)?, glance.stale, glance.plan.is_some())?;
+    let volume = volume(glance)?;
+    let lease = glance.redis.as_ref().map(|redis| Lease::look(redis, &volume));
+    let mut report = Report::read(&volume, glance.stale, glance.plan.is_some())?.with_lease(lease);
     report.steps.retain(|step| step.name != sketch::NOTHING);
     Ok(report)
 }

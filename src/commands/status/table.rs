@@ -43,6 +43,12 @@ pub(super) fn changes(before: &Report, after: &Report) -> String {
 
 fn facts(report: &Report) -> Vec<(String, String)> {
     let mut facts = vec![(format!("revision {}", report.revision), state(report)), guard(&report.guard)];
+    facts.extend(
+        report
+            .lease
+            .iter()
+            .flat_map(|lease| [("lease".to_owned(), lease.words()), ("redis".to_owned(), lease.source())]),
+    );
     facts.extend(report.steps.iter().map(|step| {
         let [_, state, _, _, attempt, _, note] = row(step, &report.guard);
         let attempt = if attempt.is_empty() { attempt } else { format!("attempt {attempt}") };
@@ -61,12 +67,16 @@ fn head(report: &Report) -> Vec<String> {
     let (_, guard) = guard(&report.guard);
     let is_local = report.clock == "local" && report.steps.iter().any(|step| step.beat_age_secs.is_some());
     let clock = if is_local { " (not writable here: beats are compared with the local clock)" } else { "" };
-    vec![
+    let mut lines = vec![
         format!("revision {}: {}", report.revision, state(report)),
         format!("volume   {}{clock}", report.volume.display()),
         format!("epoch    {}", report.epoch),
         format!("guard    {guard}"),
-    ]
+    ];
+    lines.extend(report.lease.iter().flat_map(|lease| {
+        [format!("lease    {}{}", lease.words(), lease.left()), format!("redis    {}", lease.source())]
+    }));
+    lines
 }
 
 fn state(report: &Report) -> String {
