@@ -8,9 +8,9 @@ use crate::driver::{LeaseSource, Setup, Work, WorkPlan};
 #[cfg(feature = "redis")]
 use crate::lease::Server;
 use crate::process::shim;
-use crate::protocol::{Config, ConfigError, Election, Trust, USUAL_GRACE};
 #[cfg(feature = "redis")]
-use crate::protocol::{LeaseTimes, LeaseWish};
+use crate::protocol::LeaseWish;
+use crate::protocol::{Config, ConfigError, Election, Trust};
 use crate::settings::{Env, Problem};
 use crate::volume::{Replica as Identity, TrustFinding, TrustKind, Volume};
 
@@ -71,7 +71,8 @@ impl Bootstrap {
         finding: &TrustFinding,
         problems: &mut Vec<Problem>,
     ) -> Option<Config> {
-        let election = self.election(replica, finding.trust).map_err(|problem| problems.push(problem)).ok()?;
+        let election = self.election(replica, finding.trust);
+        let election = election.map_err(|error| problems.push(explain(&error, finding))).ok()?;
         let plan = Arc::clone(&work.plan);
         let config = Config::new(plan, election, finding.trust, self.policy.clone());
         config.map_err(|error| problems.push(explain(&error, finding))).ok()
@@ -79,23 +80,18 @@ impl Bootstrap {
 
     /// Who elects: the guard alone, unless a Redis is named.
     #[cfg(feature = "redis")]
-    fn election(&self, replica: &Identity, trust: Trust) -> Result<Election, Problem> {
+    fn election(&self, replica: &Identity, trust: Trust) -> Result<Election, ConfigError> {
         let super::Lease { url, ttl, heartbeat, wait } = &self.lease;
         if url.is_none() {
             return Ok(Election::Guard);
         }
-        let asked = LeaseWish { ttl: *ttl, heartbeat: *heartbeat, grace: self.stop_grace };
-        // Whoever never leads has no lease to keep.
-        let wish = if self.policy.may_lead { asked } else { LeaseWish::default() };
-        let times = LeaseTimes::derive(wish, self.policy.stale_after, wait.unwrap_or(REDIS_WAIT), trust);
-        let times = times.map_err(|error| Problem::new("lease_ttl", error.to_string()))?;
-        let (seed, _) = replica.id.as_u64_pair();
-        Ok(Election::Lease(times.with_jitter(seed)))
+        let wish = LeaseWish { ttl: *ttl, heartbeat: *heartbeat, grace: self.stop_grace };
+        Election::by_lease(wish, wait.unwrap_or(REDIS_WAIT), &self.policy, trust, replica.seed())
     }
 
     #[cfg(not(feature = "redis"))]
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "with Redis it may fail")]
-    fn election(&self, _replica: &Identity, _trust: Trust) -> Result<Election, Problem> {
+    fn election(&self, _replica: &Identity, _trust: Trust) -> Result<Election, ConfigError> {
         Ok(Election::Guard)
     }
 
@@ -141,10 +137,7 @@ impl Bootstrap {
         for password in plan.needs.iter().filter_map(|need| need.password()) {
             mask.add_variable("PASSWORD", password);
         }
-        let stop_grace = match config.election() {
-            Election::Lease(times) if self.policy.may_lead => times.grace(),
-            Election::Lease(_) | Election::Guard => self.stop_grace.unwrap_or(USUAL_GRACE),
-        };
+        let stop_grace = config.election().stop_grace(self.stop_grace);
         #[cfg(feature = "redis")]
         self.lease.url.iter().for_each(|url| mask.add_variable("url", url));
         Setup {
@@ -164,8 +157,11 @@ impl Bootstrap {
 
 fn explain(error: &ConfigError, finding: &TrustFinding) -> Problem {
     let reason = &finding.reason;
-    Problem::new(
-        "volume",
-        format!("{error} ({reason}); if you know that they work, say so with .trust(Trust::Trusted)"),
-    )
+    match error {
+        ConfigError::LeaseTooShort { .. } => Problem::new("lease_ttl", error.to_string()),
+        ConfigError::GuardNotTrusted | ConfigError::StaleTooShort { .. } => Problem::new(
+            "volume",
+            format!("{error} ({reason}); if you know that they work, say so with .trust(Trust::Trusted)"),
+        ),
+    }
 }

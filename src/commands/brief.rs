@@ -3,7 +3,7 @@
 use super::log_writer;
 use crate::driver::{self, LeaseSource, Setup};
 use crate::exit::Exit;
-use crate::protocol::{Config, ConfigError, Election, LeaseTimes, LeaseWish, Policy, Trust, USUAL_GRACE};
+use crate::protocol::{Config, ConfigError, Election, LeaseWish, Policy, Trust};
 use crate::settings::{Env, Glance, LogFormat, LogLevel, Notice, Overlay, Problem, Settings, VolumeLocks};
 use crate::volume::{Replica, TrustFinding, TrustKind, Volume, VolumeError};
 
@@ -60,10 +60,7 @@ pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
     driver::warn_of_forgotten_volume(&finding, &settings.volume);
     let explained = |error| Refusal { exit: Exit::Usage, reason: explain(&error, settings, &finding) };
     let config = config(settings, &volume, finding.trust).map_err(explained)?;
-    let stop_grace = match config.election() {
-        Election::Lease(times) if settings.may_lead => times.grace(),
-        Election::Lease(_) | Election::Guard => settings.stop_grace.unwrap_or(USUAL_GRACE),
-    };
+    let stop_grace = config.election().stop_grace(settings.stop_grace);
     let candidate = volume.replica().id;
     Ok(Setup {
         config,
@@ -84,7 +81,19 @@ pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
 
 /// What the machine is told. Who elects is looked at first: a lease that does not fit is the more telling mistake.
 pub(super) fn config(settings: &Settings, volume: &Volume, trust: Trust) -> Result<Config, ConfigError> {
-    let policy = Policy {
+    let election = election(settings, volume, trust)?;
+    Config::new(std::sync::Arc::clone(&settings.plan.plan), election, trust, policy(settings))
+}
+
+/// Who elects: the lease, if a Redis is configured.
+pub(super) fn election(settings: &Settings, volume: &Volume, trust: Trust) -> Result<Election, ConfigError> {
+    let Some(redis) = &settings.redis else { return Ok(Election::Guard) };
+    let wish = LeaseWish { ttl: redis.ttl, heartbeat: redis.heartbeat, grace: settings.stop_grace };
+    Election::by_lease(wish, redis.wait, &policy(settings), trust, volume.replica().seed())
+}
+
+fn policy(settings: &Settings) -> Policy {
+    Policy {
         may_lead: settings.may_lead,
         stale_after: settings.stale,
         backoff: settings.backoff,
@@ -92,20 +101,7 @@ pub(super) fn config(settings: &Settings, volume: &Volume, trust: Trust) -> Resu
         on_failure: settings.on_failure,
         on_downgrade: settings.on_downgrade,
         allow_rollback: settings.allow_rollback,
-    };
-    let plan = std::sync::Arc::clone(&settings.plan.plan);
-    Config::new(plan, election(settings, volume, trust)?, trust, policy)
-}
-
-/// Who elects: the lease, if a Redis is configured.
-pub(super) fn election(settings: &Settings, volume: &Volume, trust: Trust) -> Result<Election, ConfigError> {
-    let Some(redis) = &settings.redis else { return Ok(Election::Guard) };
-    let asked = LeaseWish { ttl: redis.ttl, heartbeat: redis.heartbeat, grace: settings.stop_grace };
-    // Whoever never leads has no lease to keep.
-    let wish = if settings.may_lead { asked } else { LeaseWish::default() };
-    let times = LeaseTimes::derive(wish, settings.stale, redis.wait, trust)?;
-    let (seed, _) = volume.replica().id.as_u64_pair();
-    Ok(Election::Lease(times.with_jitter(seed)))
+    }
 }
 
 /// What is wrong with a configuration, and what to change.

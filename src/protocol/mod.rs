@@ -41,9 +41,7 @@ mod time;
 mod view;
 
 pub use action::{Action, Actions, Closing, ClosingEnd, Notice, Outcome, StopReason};
-pub use config::{
-    Config, ConfigError, Election, LeaseTimes, LeaseWish, OnDowngrade, OnFailure, Policy, Trust, USUAL_GRACE,
-};
+pub use config::{Config, ConfigError, Election, LeaseTimes, LeaseWish, OnDowngrade, OnFailure, Policy, Trust};
 pub use event::{Doing, Event, Fault, StepEnd};
 pub use machine::{ClaimStage, Machine, Role, Why};
 pub use names::{

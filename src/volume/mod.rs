@@ -82,6 +82,11 @@ impl Replica {
         let host = if host.trim().is_empty() { "unknown" } else { host.trim() };
         Replica { id: Uuid::new_v4(), host: host.to_owned(), pid: std::process::id() }
     }
+
+    /// A number that differs from replica to replica, to spread what many do at once.
+    pub fn seed(&self) -> u64 {
+        self.id.as_u64_pair().1
+    }
 }
 
 /// The shared directory as one replica sees it, for one revision and plan.
