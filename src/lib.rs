@@ -13,7 +13,7 @@
 //! - `.ready_<rev>` exists only when every step of `<rev>` is done, and once announced it survives power loss.
 //! - A done marker is written only by the holder of the step's newest claim, after its process succeeded and all its
 //!   descendants are gone.
-//! - No command is exec'd before ready, unless asked for (`--no-wait`).
+//! - Nobody is told to serve before ready; the binary execs no command earlier, unless asked to (`--no-wait`).
 //! - A beating step is never taken over, however long it runs.
 //! - A stopped leader leaves nothing in the way: its steps' whole process trees are stopped, then the in-progress markers
 //!   removed, then the guard closed.
@@ -28,51 +28,32 @@
 //!   make sense of it is the step's business.
 //! - A process that leaves its session, clears its environment and outlives a shim that was killed with SIGKILL is found
 //!   only where orphans come to us (the binary does this, an embedding program need not).
+//! - An async step that neither awaits nor returns cannot be ended. The guard stays held for as long, so nobody overlaps; but
+//!   on a volume whose locks are not trusted there is no shim that would end it at the lease's deadline.
+//! - A step in a database or service elsewhere is only as safe as that is told of epochs.
 //!
+#![cfg_attr(feature = "io", doc = include_str!("page/embedding.md"))]
+#![cfg_attr(all(feature = "io", feature = "test-util"), doc = include_str!("page/testing.md"))]
 //! # Layout
 //!
 //! | module | what |
 //! |---|---|
 //! | [`protocol`] | the pure state machine: no clock, no randomness, no I/O |
+//! | the root | the embedding API: [`protocol`]'s `Step` and `Outcome` are the machine's, those here an embedder's |
+//! | `driver` | the loop between machine and world |
 //! | `volume` | markers, claims, records, epochs and the guard on a real directory |
 //! | `process` | shims, output, signals, hand-off; all of `unsafe` |
 //! | `settings` | flags, environment and plan file, checked as a whole |
 //! | `lease` | the key in Redis that says who should try to lead |
 //! | `needs` | what a plan waits for before anybody leads |
-//! | `driver` | the loop between machine and world |
 //! | `commands` | what the binary does (feature `cli`) |
+//! | `test_util` | rehearsals of a plan in virtual time (feature `test-util`) |
 //!
-//! Features: `cli` and `redis` (default), `io` (implied by both), and nothing: the protocol alone.
-//!
-//! # The machine by hand
-//!
-//! ```
-//! use std::sync::Arc;
-//! use bellwether::protocol::{
-//!     Action, Config, Election, Event, Machine, MarkerWord, Plan, Policy, Step, StepName, Timestamp, Trust, View,
-//! };
-//!
-//! let migrate = Step {
-//!     name: StepName::parse("migrate")?,
-//!     in_progress: MarkerWord::parse("migrating")?,
-//!     done: MarkerWord::parse("migrated")?,
-//!     after: Default::default(),
-//!     timeout: None,
-//!     max_attempts: 3,
-//! };
-//! let plan = Arc::new(Plan::new(vec![migrate]).expect("one step is a plan"));
-//! let config = Config::new(plan, Election::Guard, Trust::Trusted, Policy::default())?;
-//!
-//! let mut replica = Machine::new(config);
-//! let now = Timestamp::from_millis(1);
-//! let first = replica.handle(now, Event::Started);
-//! assert!(first.iter().any(|action| *action == Action::Look));
-//! // An empty volume: nothing is ready, so this replica prepares to compete.
-//! let next = replica.handle(now, Event::Looked(View::blank(1)));
-//! assert!(next.iter().any(|action| *action == Action::PrepareVolume));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! Features: `cli` and `redis` (default), `io` (implied by both) for embedding programs, `test-util` for tests of a plan, and
+//! nothing: the protocol alone.
 
+#[cfg(feature = "io")]
+mod bootstrap;
 #[cfg(feature = "cli")]
 pub mod commands;
 #[cfg(feature = "io")]
@@ -88,5 +69,16 @@ pub mod process;
 pub mod protocol;
 #[cfg(feature = "io")]
 pub mod settings;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 #[cfg(feature = "io")]
 pub mod volume;
+
+#[cfg(feature = "io")]
+pub use bootstrap::{Bootstrap, BootstrapError, Outcome, Replica, RunError, Running, Step};
+#[cfg(feature = "io")]
+pub use driver::{StepContext, StepError, StepRecord, StepResult, Stopper};
+#[cfg(feature = "io")]
+pub use process::shim::shim_if_asked;
+#[cfg(feature = "io")]
+pub use protocol::Trust;

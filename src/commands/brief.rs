@@ -1,14 +1,9 @@
 //! From checked settings to a driver: the volume, the trust in its locks, the machine's configuration.
 
-use std::path::Path;
-
-use tracing::warn;
-use uuid::Uuid;
-
 use super::log_writer;
-use crate::driver::{LeaseSource, Setup};
+use crate::driver::{self, LeaseSource, Setup};
 use crate::exit::Exit;
-use crate::protocol::{Config, ConfigError, Election, LeaseTimes, LeaseWish, Policy, Trust, USUAL_GRACE};
+use crate::protocol::{Config, ConfigError, Election, LeaseWish, Policy, Trust};
 use crate::settings::{Env, Glance, LogFormat, LogLevel, Notice, Overlay, Problem, Settings, VolumeLocks};
 use crate::volume::{Replica, TrustFinding, TrustKind, Volume, VolumeError};
 
@@ -41,18 +36,10 @@ pub(super) fn glance(overlay: &Overlay) -> Result<Glance, Vec<Problem>> {
     Glance::from(&env, overlay)
 }
 
-/// This process as a replica.
-#[expect(clippy::disallowed_methods, reason = "a replica's id is made here and handed on")]
-pub(super) fn replica() -> Replica {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = if host.trim().is_empty() { "unknown" } else { host.trim() };
-    Replica { id: Uuid::new_v4(), host: host.to_owned(), pid: std::process::id() }
-}
-
 /// The volume as the settings name it.
 pub(super) fn volume(settings: &Settings) -> Volume {
     let plan = std::sync::Arc::clone(&settings.plan.plan);
-    Volume::new(settings.volume.clone(), settings.rev.clone(), plan, replica())
+    Volume::new(settings.volume.clone(), settings.rev.clone(), plan, Replica::of_this_process())
 }
 
 /// Whether the volume's locks are trusted, after the settings.
@@ -70,21 +57,17 @@ pub(super) fn trust(settings: &Settings, volume: &Volume) -> Result<TrustFinding
 pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
     let volume = volume(settings);
     let finding = trust(settings, &volume)?;
-    if finding.kind == TrustKind::Forgotten {
-        warn_of_forgotten_volume(&settings.volume);
-    }
+    driver::warn_of_forgotten_volume(&finding, &settings.volume);
     let explained = |error| Refusal { exit: Exit::Usage, reason: explain(&error, settings, &finding) };
     let config = config(settings, &volume, finding.trust).map_err(explained)?;
-    let stop_grace = match config.election() {
-        Election::Lease(times) if settings.may_lead => times.grace(),
-        Election::Lease(_) | Election::Guard => settings.stop_grace.unwrap_or(USUAL_GRACE),
-    };
+    let stop_grace = config.election().stop_grace(settings.stop_grace);
     let candidate = volume.replica().id;
     Ok(Setup {
         config,
         volume,
         prove_guard: finding.kind == TrustKind::Shared,
-        plan: settings.plan.clone(),
+        plan: settings.plan.clone().into(),
+        shim: "/proc/self/exe".into(),
         needs_wait: settings.needs_wait,
         stop_grace,
         mask: settings.mask.clone(),
@@ -98,7 +81,19 @@ pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
 
 /// What the machine is told. Who elects is looked at first: a lease that does not fit is the more telling mistake.
 pub(super) fn config(settings: &Settings, volume: &Volume, trust: Trust) -> Result<Config, ConfigError> {
-    let policy = Policy {
+    let election = election(settings, volume, trust)?;
+    Config::new(std::sync::Arc::clone(&settings.plan.plan), election, trust, policy(settings))
+}
+
+/// Who elects: the lease, if a Redis is configured.
+pub(super) fn election(settings: &Settings, volume: &Volume, trust: Trust) -> Result<Election, ConfigError> {
+    let Some(redis) = &settings.redis else { return Ok(Election::Guard) };
+    let wish = LeaseWish { ttl: redis.ttl, heartbeat: redis.heartbeat, grace: settings.stop_grace };
+    Election::by_lease(wish, redis.wait, &policy(settings), trust, volume.replica().seed())
+}
+
+fn policy(settings: &Settings) -> Policy {
+    Policy {
         may_lead: settings.may_lead,
         stale_after: settings.stale,
         backoff: settings.backoff,
@@ -106,20 +101,7 @@ pub(super) fn config(settings: &Settings, volume: &Volume, trust: Trust) -> Resu
         on_failure: settings.on_failure,
         on_downgrade: settings.on_downgrade,
         allow_rollback: settings.allow_rollback,
-    };
-    let plan = std::sync::Arc::clone(&settings.plan.plan);
-    Config::new(plan, election(settings, volume, trust)?, trust, policy)
-}
-
-/// Who elects: the lease, if a Redis is configured.
-pub(super) fn election(settings: &Settings, volume: &Volume, trust: Trust) -> Result<Election, ConfigError> {
-    let Some(redis) = &settings.redis else { return Ok(Election::Guard) };
-    let asked = LeaseWish { ttl: redis.ttl, heartbeat: redis.heartbeat, grace: settings.stop_grace };
-    // Whoever never leads has no lease to keep.
-    let wish = if settings.may_lead { asked } else { LeaseWish::default() };
-    let times = LeaseTimes::derive(wish, settings.stale, redis.wait, trust)?;
-    let (seed, _) = volume.replica().id.as_u64_pair();
-    Ok(Election::Lease(times.with_jitter(seed)))
+    }
 }
 
 /// What is wrong with a configuration, and what to change.
@@ -139,14 +121,6 @@ pub(super) fn explain(error: &ConfigError, settings: &Settings, finding: &TrustF
         ),
         ConfigError::StaleTooShort { .. } => format!("STEP_STALE_SECS: {error} ({volume}); raise it"),
     }
-}
-
-fn warn_of_forgotten_volume(volume: &Path) {
-    warn!(
-        volume = %volume.display(),
-        "THE VOLUME IS NOT MOUNTED: this directory lies in the container's own layer. Every replica has its own, all \
-         of them will lead, and everything is lost with the container. Mount a volume there"
-    );
 }
 
 /// Begins to log to stderr, through a thread.

@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::process;
@@ -21,7 +23,7 @@ enum Entry {
     Begin(StepId),
     Line(StepId, String),
     /// Everything before it is written when its sender is dropped.
-    Flush(SyncSender<()>),
+    Flush(oneshot::Sender<()>),
 }
 
 /// The thread's mailbox.
@@ -50,10 +52,10 @@ impl LogThread {
 
     /// Waits until all that was given to it is written. Without this, the process would end, or become the command,
     /// before the last words of a step are on the volume.
-    pub(super) fn flush(&self) {
-        let (done, written) = sync_channel(0);
+    pub(super) async fn flush(&self) {
+        let (done, written) = oneshot::channel();
         if self.0.try_send(Entry::Flush(done)).is_ok() {
-            let _ = written.recv_timeout(PATIENCE);
+            let _ = timeout(PATIENCE, written).await;
         }
     }
 }

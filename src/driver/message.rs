@@ -27,4 +27,8 @@ pub(super) enum Message {
     RunEnded(StepId, RunEnd, Vec<String>),
     /// Somebody asks this replica to stop.
     Stop,
+    /// Nobody is interested in this replica any more: it stops, unless it was asked to before.
+    Abandoned,
+    /// The volume's thread has panicked: a bug, and nothing can go on.
+    Panicked,
 }

@@ -9,7 +9,10 @@
 //!
 //! It decides nothing, installs no signal handler and never execs.
 
+mod context;
+mod failure;
 mod guard_thread;
+mod journal;
 #[cfg(feature = "redis")]
 mod lease_desk;
 #[cfg(not(feature = "redis"))]
@@ -19,12 +22,14 @@ mod log_thread;
 mod message;
 mod report;
 mod runs;
+mod tasks;
 mod volume_thread;
 mod words;
+mod work;
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -39,18 +44,23 @@ use crate::needs::{self, NeedEvent, NeedsError};
 use crate::process::User;
 use crate::process::boottime;
 use crate::protocol::{Action, ClosingEnd, Config, Doing, Event, Fault, Machine, Notice, Outcome, StepId};
-use crate::settings::{LoadedPlan, Mask};
+use crate::settings::Mask;
 use crate::volume::{Failure, Guard, Volume, VolumeError};
 
 use guard_thread::GuardWait;
 use lease_desk::LeaseDesk;
 use message::Message;
 use report::RunReport;
-use runs::{Runs, Start};
+use runs::{Runs, Start, Terms};
 use volume_thread::{Job, Office};
+
+pub use context::{StepContext, StepRecord};
+pub use failure::StepError;
+pub use work::{StepFunction, StepResult, Work, WorkPlan};
 
 #[cfg(feature = "cli")]
 pub(crate) use words::downgraded;
+pub(crate) use words::warn_of_forgotten_volume;
 
 /// What a driver is given.
 #[derive(Clone, Debug)]
@@ -61,8 +71,11 @@ pub struct Setup {
     pub volume: Volume,
     /// Whether the guard has to be proved with each beat: it is on a shared file system.
     pub prove_guard: bool,
-    /// What each step runs, and what the plan needs.
-    pub plan: LoadedPlan,
+    /// What each step does, and what the plan needs.
+    pub plan: WorkPlan,
+    /// The executable that is asked to be a shim: for a program that calls [`process::shim`](crate::process::shim) in
+    /// its first lines, `/proc/self/exe`.
+    pub shim: PathBuf,
     /// How long the plan's needs are waited for; `None`: for ever.
     pub needs_wait: Option<Duration>,
     /// Time between TERM and KILL when a step is stopped.
@@ -107,6 +120,11 @@ impl Stopper {
         // If nobody listens, the driver has ended.
         let _ = self.0.send(Message::Stop);
     }
+
+    /// The same, unless it was asked to stop already: nobody is in a hurry.
+    pub(crate) fn abandon(&self) {
+        let _ = self.0.send(Message::Abandoned);
+    }
 }
 
 /// One replica's driver.
@@ -122,6 +140,7 @@ pub struct Driver {
     guard: Option<Arc<Guard>>,
     desk: LeaseDesk,
     reports: HashMap<StepId, RunReport>,
+    asked_to_stop: bool,
     volume_error: Option<VolumeError>,
     needs_error: Option<NeedsError>,
 }
@@ -144,8 +163,14 @@ impl Driver {
             wants_id: desk.wants_scope(),
         };
         let jobs = volume_thread::start(office, answers.clone())?;
-        let mask = Arc::new(setup.mask.clone());
-        let runs = Runs::new(setup.volume.clone(), setup.plan.clone(), mask, setup.stop_grace, answers.clone())?;
+        let terms = Terms {
+            volume: setup.volume.clone(),
+            plan: setup.plan.clone(),
+            mask: Arc::new(setup.mask.clone()),
+            grace: setup.stop_grace,
+            shim: setup.shim.clone(),
+        };
+        let runs = Runs::new(terms, answers.clone())?;
         Ok(Driver {
             machine: Machine::new(setup.config.clone()),
             setup,
@@ -157,6 +182,7 @@ impl Driver {
             guard: None,
             desk,
             reports: HashMap::new(),
+            asked_to_stop: false,
             volume_error: None,
             needs_error: None,
         })
@@ -175,7 +201,7 @@ impl Driver {
             for action in self.machine.handle(boottime::now(), event) {
                 if let Action::End(outcome) = action {
                     let redis_failure = self.desk.finish().await;
-                    self.runs.flush_logs();
+                    self.runs.flush_logs().await;
                     let (volume_error, needs_error) = (self.volume_error, self.needs_error);
                     return End { outcome, volume_error, needs_error, redis_failure };
                 }
@@ -233,7 +259,13 @@ impl Driver {
                 self.reports.insert(step, report);
                 event
             }
-            Message::Stop => Event::StopRequested,
+            Message::Stop => {
+                self.asked_to_stop = true;
+                Event::StopRequested
+            }
+            Message::Abandoned if self.asked_to_stop => return None,
+            Message::Abandoned => Event::StopRequested,
+            Message::Panicked => panic!("the volume's thread has panicked"),
         })
     }
 
@@ -273,8 +305,7 @@ impl Driver {
             }
             Action::Spawn { step, attempt, deadline } => {
                 let epoch = self.machine.epoch().expect("only a leader spawns");
-                let guard = self.guard.as_ref().map(|guard| guard.as_fd());
-                self.runs.start(Start { step, epoch, attempt, deadline }, guard);
+                self.runs.start(Start { step, epoch, attempt, deadline }, self.guard.as_ref());
             }
             Action::Extend { deadline } => self.runs.extend(deadline),
             Action::StopStep(step, _) => self.runs.stop(step),
@@ -368,7 +399,10 @@ fn say_need(event: &NeedEvent<'_>) {
 }
 
 /// The user and group of each step that runs as somebody else.
-fn owners(plan: &LoadedPlan) -> Vec<Option<(u32, u32)>> {
-    let of = |user: &String| User::find(user).ok().map(|user| (user.uid, user.gid));
-    plan.commands.iter().map(|command| command.user.as_ref().and_then(of)).collect()
+fn owners(plan: &WorkPlan) -> Vec<Option<(u32, u32)>> {
+    let of = |work: &Work| match work {
+        Work::Command(command) => User::find(command.user.as_ref()?).ok().map(|user| (user.uid, user.gid)),
+        Work::Function(_) => None,
+    };
+    plan.works.iter().map(of).collect()
 }

@@ -1,23 +1,25 @@
-//! The steps that run: their shims, their output, their last lines.
+//! The steps that run: their shims or tasks, their output, their last lines.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::ffi::OsString;
-use std::os::fd::BorrowedFd;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{info, warn};
 
+use super::context::Facts;
+use super::journal::Lines;
 use super::log_thread::LogThread;
 use super::message::Message;
+use super::tasks::{self, Order, TaskControl};
+use super::work::{Work, WorkPlan};
 use crate::process::{RunEnd, RunEvent, RunHow, StepControl, StepProcess, StepSpec};
 use crate::protocol::{Epoch, StepId, Timestamp};
-use crate::settings::{LoadedPlan, Mask};
-use crate::volume::Volume;
-
-/// How many lines of a step's output the failed marker shows.
-pub(super) const LAST_LINES: usize = 40;
+use crate::settings::{Mask, StepCommand};
+use crate::volume::{Guard, Volume};
 
 /// What a run is started with.
 #[derive(Clone, Copy, Debug)]
@@ -28,46 +30,63 @@ pub(super) struct Start {
     pub(super) deadline: Option<Timestamp>,
 }
 
-/// The runs of this replica.
+/// What gives orders to a run.
+#[derive(Debug)]
+enum Control {
+    Process(StepControl),
+    Task(TaskControl),
+}
+
+/// What holds for all runs.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) volume: Volume,
+    pub(super) plan: WorkPlan,
+    pub(super) mask: Arc<Mask>,
+    pub(super) grace: Duration,
+    /// The executable that is asked to be a shim.
+    pub(super) shim: PathBuf,
+}
+
+/// The runs of this replica. When it is dropped they are stopped.
 #[derive(Debug)]
 pub(super) struct Runs {
-    volume: Volume,
-    plan: LoadedPlan,
-    mask: Arc<Mask>,
-    grace: Duration,
+    terms: Terms,
     logs: LogThread,
     answers: UnboundedSender<Message>,
-    controls: HashMap<StepId, StepControl>,
+    controls: HashMap<StepId, Control>,
 }
 
 impl Runs {
-    pub(super) fn new(
-        volume: Volume,
-        plan: LoadedPlan,
-        mask: Arc<Mask>,
-        grace: Duration,
-        answers: UnboundedSender<Message>,
-    ) -> std::io::Result<Runs> {
-        let logs = LogThread::start(volume.clone())?;
-        Ok(Runs { volume, plan, mask, grace, logs, answers, controls: HashMap::new() })
+    pub(super) fn new(terms: Terms, answers: UnboundedSender<Message>) -> std::io::Result<Runs> {
+        let logs = LogThread::start(terms.volume.clone())?;
+        Ok(Runs { terms, logs, answers, controls: HashMap::new() })
     }
 
-    /// Starts a step under its shim, which inherits the guard. Its end is told by a message, in any case.
-    pub(super) fn start(&mut self, start: Start, guard: Option<BorrowedFd<'_>>) {
-        let spec = self.spec(start);
+    /// Starts a step. It keeps the guard until nothing of it is left. Its end is told by a message, in any case.
+    pub(super) fn start(&mut self, start: Start, guard: Option<&Arc<Guard>>) {
         self.logs.begin(start.step);
-        match StepProcess::spawn(&spec, guard) {
+        let name = self.terms.plan.plan.step(start.step).name.to_string();
+        let lines = Lines::new(start.step, name, Arc::clone(&self.terms.mask), self.logs.clone());
+        match self.terms.plan.works[start.step.0].clone() {
+            Work::Command(command) => self.start_process(start, &command, guard, lines),
+            Work::Function(function) => {
+                let Start { step, epoch, attempt, deadline } = start;
+                let facts = Facts { step, epoch, attempt, volume: self.terms.volume.clone() };
+                let order = Order { facts, guard: guard.cloned(), deadline, grace: self.terms.grace, lines };
+                let control = tasks::start(function, order, self.answers.clone());
+                self.controls.insert(step, Control::Task(control));
+            }
+        }
+    }
+
+    /// Under a shim, which inherits the guard.
+    fn start_process(&mut self, start: Start, command: &StepCommand, guard: Option<&Arc<Guard>>, lines: Lines) {
+        let spec = self.spec(start, command, &lines.name);
+        match StepProcess::spawn(&spec, guard.map(|guard| guard.as_fd())) {
             Ok(process) => {
-                self.controls.insert(start.step, process.control());
-                let reader = Reader {
-                    step: start.step,
-                    name: spec.name,
-                    mask: Arc::clone(&self.mask),
-                    logs: self.logs.clone(),
-                    answers: self.answers.clone(),
-                    last: VecDeque::new(),
-                };
-                tokio::spawn(reader.read(process));
+                self.controls.insert(start.step, Control::Process(process.control()));
+                tokio::spawn(Reader { lines, answers: self.answers.clone() }.read(process));
             }
             Err(error) => {
                 let how = RunHow::CannotRun { code: 126, message: format!("cannot start a shim: {error}") };
@@ -77,18 +96,17 @@ impl Runs {
         }
     }
 
-    fn spec(&self, start: Start) -> StepSpec {
-        let command = &self.plan.commands[start.step.0];
-        let name = self.plan.plan.step(start.step).name.to_string();
+    fn spec(&self, start: Start, command: &StepCommand, name: &str) -> StepSpec {
+        let volume = &self.terms.volume;
         let os = |words: &[String]| words.iter().map(OsString::from).collect::<Vec<_>>();
         let mut env: Vec<(OsString, OsString)> = command.env.iter().map(|(k, v)| (k.into(), v.into())).collect();
         env.extend([
-            ("BELLWETHER_REV".into(), self.volume.revision().as_str().into()),
-            ("BELLWETHER_STEP".into(), OsString::from(&name)),
+            ("BELLWETHER_REV".into(), volume.revision().as_str().into()),
+            ("BELLWETHER_STEP".into(), OsString::from(name)),
             ("BELLWETHER_EPOCH".into(), start.epoch.to_string().into()),
             ("BELLWETHER_ATTEMPT".into(), start.attempt.to_string().into()),
-            ("BELLWETHER_VOLUME".into(), self.volume.root().into()),
-            ("BELLWETHER_RECORD".into(), self.volume.data_path(start.step).into()),
+            ("BELLWETHER_VOLUME".into(), volume.root().into()),
+            ("BELLWETHER_RECORD".into(), volume.data_path(start.step).into()),
         ]);
         StepSpec {
             epoch: start.epoch.0,
@@ -96,33 +114,37 @@ impl Runs {
             env,
             cwd: command.cwd.clone(),
             user: command.user.clone(),
-            grace: self.grace,
+            grace: self.terms.grace,
             deadline: start.deadline,
-            ..StepSpec::new(&name, os(&command.run))
+            executable: self.terms.shim.clone(),
+            ..StepSpec::new(name, os(&command.run))
         }
     }
 
     pub(super) fn stop(&self, step: StepId) {
-        if let Some(control) = self.controls.get(&step) {
-            control.stop();
-        }
+        self.controls.get(&step).into_iter().for_each(Control::stop);
     }
 
     pub(super) fn kill(&self, step: StepId) {
-        if let Some(control) = self.controls.get(&step) {
-            control.kill();
+        match self.controls.get(&step) {
+            Some(Control::Process(process)) => process.kill(),
+            Some(Control::Task(task)) => task.kill(),
+            None => {}
         }
     }
 
     pub(super) fn extend(&self, deadline: Timestamp) {
         for control in self.controls.values() {
-            control.set_deadline(Some(deadline));
+            match control {
+                Control::Process(process) => process.set_deadline(Some(deadline)),
+                Control::Task(task) => task.set_deadline(deadline),
+            }
         }
     }
 
     /// Waits until the output of all runs that are over is on the volume.
-    pub(super) fn flush_logs(&self) {
-        self.logs.flush();
+    pub(super) async fn flush_logs(&self) {
+        self.logs.flush().await;
     }
 
     /// The run of this step is over.
@@ -131,45 +153,47 @@ impl Runs {
     }
 }
 
-/// Reads one run to its end.
+impl Drop for Runs {
+    /// Without a leader nobody beats for them. At the end of a leadership there is none left.
+    fn drop(&mut self) {
+        self.controls.values().for_each(Control::stop);
+    }
+}
+
+impl Control {
+    fn stop(&self) {
+        match self {
+            Control::Process(process) => process.stop(),
+            Control::Task(task) => task.stop(),
+        }
+    }
+}
+
+/// Reads one process's run to its end.
 struct Reader {
-    step: StepId,
-    name: String,
-    mask: Arc<Mask>,
-    logs: LogThread,
+    lines: Lines,
     answers: UnboundedSender<Message>,
-    last: VecDeque<String>,
 }
 
 impl Reader {
     async fn read(mut self, mut process: StepProcess) {
         while let Some(event) = process.next().await {
+            let Lines { name, mask, .. } = &self.lines;
             match event {
-                RunEvent::Started { pid } => info!(step = %self.name, pid, "step started"),
-                RunEvent::Line(line) => self.take_line(&line.text),
-                RunEvent::Note(note) => warn!(step = %self.name, "{}", self.mask.mask(&note)),
+                RunEvent::Started { pid } => info!(step = %name, pid, "step started"),
+                RunEvent::Line(line) => self.lines.take(&line.text),
+                RunEvent::Note(note) => warn!(step = %name, "{}", mask.mask(&note)),
                 RunEvent::Ended(end) => {
                     if end.leftovers > 0 {
-                        warn!(step = %self.name, processes = end.leftovers, "the step left processes behind; they have been stopped");
+                        warn!(step = %name, processes = end.leftovers, "the step left processes behind; they have been stopped");
                     }
                     if let RunHow::CannotRun { message, .. } = &end.how {
                         // Its last words, as it were: where a person looks for them.
-                        self.take_line(message);
+                        self.lines.take(message);
                     }
-                    let lines = self.last.drain(..).collect();
-                    let _ = self.answers.send(Message::RunEnded(self.step, end, lines));
+                    let _ = self.answers.send(Message::RunEnded(self.lines.step, end, self.lines.drain()));
                 }
             }
         }
-    }
-
-    fn take_line(&mut self, text: &str) {
-        let line = self.mask.mask(text);
-        info!(step = %self.name, "{line}");
-        self.logs.line(self.step, &line);
-        if self.last.len() == LAST_LINES {
-            self.last.pop_front();
-        }
-        self.last.push_back(line.into_owned());
     }
 }

@@ -13,9 +13,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
+use super::journal::LAST_LINES;
 use super::message::Message;
 use super::report::RunReport;
-use super::runs::LAST_LINES;
 use crate::exit::chain;
 use crate::process;
 use crate::protocol::{
@@ -85,6 +85,14 @@ struct Clerk {
     problems: Vec<String>,
     /// What the last beat of each step had to complain of.
     complaints: HashMap<StepId, String>,
+}
+
+impl Drop for Clerk {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let _ = self.answers.send(Message::Panicked);
+        }
+    }
 }
 
 impl Clerk {

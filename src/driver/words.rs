@@ -1,10 +1,12 @@
 //! What a person is told: one event per transition, and now and then whom a waiting replica waits for.
 
+use std::path::Path;
+
 use tracing::{error, info, warn};
 
 use super::report;
 use crate::protocol::{Notice, StepId};
-use crate::volume::{GuardHolder, MarkerInfo, MarkerKind, Volume};
+use crate::volume::{GuardHolder, MarkerInfo, MarkerKind, TrustFinding, TrustKind, Volume};
 
 /// What a waiting replica says about those it waits for.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +64,17 @@ pub(crate) fn downgraded(rev: &str, newest: &str) -> String {
         "revision {rev} is ready, but {newest} has begun since: this code may meet a newer schema \
          (BELLWETHER_ON_DOWNGRADE=refuse refuses that)"
     )
+}
+
+/// Says loudly that somebody forgot to mount the volume, if so.
+pub(crate) fn warn_of_forgotten_volume(finding: &TrustFinding, volume: &Path) {
+    if finding.kind == TrustKind::Forgotten {
+        warn!(
+            volume = %volume.display(),
+            "THE VOLUME IS NOT MOUNTED: this directory lies in the container's own layer. Every replica has its own, \
+             all of them will lead, and everything is lost with the container. Mount a volume there"
+        );
+    }
 }
 
 impl Waiting {

@@ -30,6 +30,7 @@ pub use control::StepControl;
 pub use exec::HandOffError;
 pub use handoff::hand_off;
 pub use output::Line;
+pub(crate) use output::Output;
 pub use reap::{OwnChild, become_subreaper, reap_continuously, reap_orphans, resign_subreaper};
 pub use signals::{StopSignals, block_all_signals, hold_stop_signals};
 pub use spawn::StepProcess;

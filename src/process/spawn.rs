@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
@@ -19,8 +20,10 @@ use super::output::Output;
 use super::reap::{self, OwnChild};
 use super::shim;
 use super::shim::wire::{Inbox, Report};
+use super::signals::block_all_signals;
 use super::spec::{RunEnd, RunEvent, RunHow, StepSpec};
 use super::stop::Trace;
+use super::sys::SignalSet;
 use super::{boottime, sys, tree};
 use crate::protocol::Timestamp;
 
@@ -58,7 +61,8 @@ enum Wake {
 pub struct StepProcess {
     channel: Arc<Channel>,
     gone: AsyncFd<OwnedFd>,
-    shim: OwnChild,
+    /// Until it is waited for.
+    shim: Option<OwnChild>,
     trace: Trace,
     begun: Timestamp,
     inbox: Inbox,
@@ -94,8 +98,15 @@ impl StepProcess {
             Some(guard) => Stdio::from(guard.try_clone_to_owned()?),
             None => Stdio::null(),
         });
-        // SAFETY: the closure makes one system call and builds an error from a number.
-        unsafe { command.pre_exec(|| Ok(rustix::process::setsid().map(drop)?)) };
+        let mask = SignalSet::of_shim();
+        let settle = move || {
+            // An embedder's program may have threads before it comes to its shim. They inherit this, or one of them would
+            // take the SIGCHLD that the shim waits for.
+            mask.become_mask();
+            Ok(rustix::process::setsid().map(drop)?)
+        };
+        // SAFETY: the closure makes two system calls and builds an error from a number.
+        unsafe { command.pre_exec(settle) };
         let shim = OwnChild::spawn(&mut command)?;
         // Our copies of the shim's ends go here, or their end would never be seen.
         drop(command);
@@ -105,7 +116,7 @@ impl StepProcess {
             gone: sys::watch(channel.shim.try_clone()?)?,
             channel,
             trace: Trace { shim: shim.id(), start, run, struck: BTreeSet::new() },
-            shim,
+            shim: Some(shim),
             begun,
             inbox: Inbox::default(),
             is_heard: true,
@@ -119,7 +130,7 @@ impl StepProcess {
 
     /// The pid of the shim.
     pub fn shim_pid(&self) -> i32 {
-        self.shim.id()
+        self.trace.shim
     }
 
     /// What gives orders to it; may be cloned and kept elsewhere.
@@ -248,7 +259,9 @@ impl StepProcess {
         // Its last words are in the socket.
         self.exchange();
         // It has ended, so this does not wait; an embedder that reaps everything has the status, and we do not need it.
-        let _ = self.shim.wait();
+        if let Some(mut shim) = self.shim.take() {
+            let _ = shim.wait();
+        }
         match self.reported.take() {
             Some(Report::Ended { how, stopped, checked, leftovers }) => self.drain(how, stopped, checked, leftovers),
             _ => self.phase = Phase::Sweeping { next: Instant::now(), pause: SHORTEST_PAUSE },
@@ -291,5 +304,13 @@ impl StepProcess {
 impl Drop for StepProcess {
     fn drop(&mut self) {
         self.channel.hang_up();
+        // Whoever embeds us reaps nobody: with the runtime gone, the shim would stay behind as a zombie.
+        if let Some(mut shim) = self.shim.take() {
+            let wait = move || {
+                block_all_signals();
+                let _ = shim.wait();
+            };
+            let _ = thread::Builder::new().name("shim".to_owned()).spawn(wait);
+        }
     }
 }

@@ -45,6 +45,11 @@ impl SignalSet {
         SignalSet::of(&all)
     }
 
+    /// What a shim blocks from its first instruction to its last: nothing may end or suspend it but KILL and STOP.
+    pub(crate) fn of_shim() -> SignalSet {
+        SignalSet::all_but(&[libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT])
+    }
+
     /// Blocks them in this thread, besides those that are blocked already.
     pub(crate) fn block(&self) {
         self.change(libc::SIG_BLOCK);

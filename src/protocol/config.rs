@@ -58,7 +58,7 @@ pub struct LeaseWish {
 const USUAL_TTL: Duration = Duration::from_secs(30);
 
 /// Time between TERM and KILL if nothing is said, at the most.
-pub const USUAL_GRACE: Duration = Duration::from_secs(5);
+const USUAL_GRACE: Duration = Duration::from_secs(5);
 
 /// What killing a step's tree may take after the grace.
 const KILLING: Duration = Duration::from_millis(1500);
@@ -112,6 +112,34 @@ pub enum ConfigError {
         /// The shortest legal one.
         least: Duration,
     },
+}
+
+impl Election {
+    /// By a lease with these times, for the replica with this `policy`: one that never leads has none to keep, so nothing
+    /// that is wished of it can be wrong. `seed` spreads what many replicas do at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`LeaseTimes::new`].
+    pub fn by_lease(
+        wish: LeaseWish,
+        redis_wait: Duration,
+        policy: &Policy,
+        trust: Trust,
+        seed: u64,
+    ) -> Result<Election, ConfigError> {
+        let wish = if policy.may_lead { wish } else { LeaseWish::default() };
+        let times = LeaseTimes::derive(wish, policy.stale_after, redis_wait, trust)?;
+        Ok(Election::Lease(times.with_jitter(seed)))
+    }
+
+    /// The time between TERM and KILL when a step is stopped: what the lease leaves of it, or what was asked for.
+    pub fn stop_grace(&self, asked: Option<Duration>) -> Duration {
+        match self {
+            Election::Lease(times) => times.grace(),
+            Election::Guard => asked.unwrap_or(USUAL_GRACE),
+        }
+    }
 }
 
 impl LeaseTimes {

@@ -1,4 +1,33 @@
 //! The protocol, pure: no clock, no randomness, no I/O. Only std and thiserror.
+//!
+//! # The machine by hand
+//!
+//! ```
+//! use std::sync::Arc;
+//! use bellwether::protocol::{
+//!     Action, Config, Election, Event, Machine, MarkerWord, Plan, Policy, Step, StepName, Timestamp, Trust, View,
+//! };
+//!
+//! let migrate = Step {
+//!     name: StepName::parse("migrate")?,
+//!     in_progress: MarkerWord::parse("migrating")?,
+//!     done: MarkerWord::parse("migrated")?,
+//!     after: Default::default(),
+//!     timeout: None,
+//!     max_attempts: 3,
+//! };
+//! let plan = Arc::new(Plan::new(vec![migrate]).expect("one step is a plan"));
+//! let config = Config::new(plan, Election::Guard, Trust::Trusted, Policy::default())?;
+//!
+//! let mut replica = Machine::new(config);
+//! let now = Timestamp::from_millis(1);
+//! let first = replica.handle(now, Event::Started);
+//! assert!(first.iter().any(|action| *action == Action::Look));
+//! // An empty volume: nothing is ready, so this replica prepares to compete.
+//! let next = replica.handle(now, Event::Looked(View::blank(1)));
+//! assert!(next.iter().any(|action| *action == Action::PrepareVolume));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod action;
 mod config;
@@ -12,9 +41,7 @@ mod time;
 mod view;
 
 pub use action::{Action, Actions, Closing, ClosingEnd, Notice, Outcome, StopReason};
-pub use config::{
-    Config, ConfigError, Election, LeaseTimes, LeaseWish, OnDowngrade, OnFailure, Policy, Trust, USUAL_GRACE,
-};
+pub use config::{Config, ConfigError, Election, LeaseTimes, LeaseWish, OnDowngrade, OnFailure, Policy, Trust};
 pub use event::{Doing, Event, Fault, StepEnd};
 pub use machine::{ClaimStage, Machine, Role, Why};
 pub use names::{

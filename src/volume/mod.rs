@@ -74,6 +74,21 @@ pub struct Replica {
     pub pid: u32,
 }
 
+impl Replica {
+    /// This process, under a token of its own; may be made more than once in a process.
+    #[expect(clippy::disallowed_methods, reason = "a replica's id is made here and handed on")]
+    pub fn of_this_process() -> Replica {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = if host.trim().is_empty() { "unknown" } else { host.trim() };
+        Replica { id: Uuid::new_v4(), host: host.to_owned(), pid: std::process::id() }
+    }
+
+    /// A number that differs from replica to replica, to spread what many do at once.
+    pub fn seed(&self) -> u64 {
+        self.id.as_u64_pair().1
+    }
+}
+
 /// The shared directory as one replica sees it, for one revision and plan.
 #[derive(Clone, Debug)]
 pub struct Volume {

@@ -257,6 +257,25 @@ impl Volume {
         self.data_path_of(&self.step(step).name)
     }
 
+    /// What the step's own file holds; nothing if there is none.
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`].
+    pub fn read_data(&self, step: StepId) -> Result<Vec<u8>, VolumeError> {
+        let found = files::read_small(&self.data_path(step), u64::MAX)?;
+        Ok(found.map(|(content, _)| content).unwrap_or_default())
+    }
+
+    /// Replaces what the step's own file holds; on return that survives a power loss.
+    ///
+    /// # Errors
+    ///
+    /// A [`VolumeError`]; the earlier content is then still whole.
+    pub fn write_data(&self, step: StepId, content: &[u8]) -> Result<(), VolumeError> {
+        self.publish(&self.data_path(step), files::PRIVATE, content).map(drop)
+    }
+
     /// Creates the step's own file, empty and with mode 0600, if it is missing, and gives it to `owner` (user, group)
     /// if the step runs as another user. Gives its path.
     ///
@@ -295,6 +314,19 @@ mod tests {
 
     fn kept(end: End) -> Kept {
         Kept { record: record(end), earlier: Vec::new() }
+    }
+
+    #[test]
+    fn a_steps_own_file_is_replaced_as_a_whole_and_stays_private() {
+        let scratch = Scratch::new();
+        let volume = scratch.volume();
+        assert_eq!(volume.read_data(MIGRATE).unwrap(), b"");
+        volume.ensure_data_file(MIGRATE, None).unwrap();
+        volume.write_data(MIGRATE, b"table 7 of 9").unwrap();
+        volume.write_data(MIGRATE, b"table 8").unwrap();
+        assert_eq!(volume.read_data(MIGRATE).unwrap(), b"table 8");
+        let mode = std::fs::metadata(volume.data_path(MIGRATE)).unwrap().mode();
+        assert_eq!(mode & 0o7777, 0o600);
     }
 
     #[test]

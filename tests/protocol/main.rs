@@ -7,5 +7,4 @@ mod diagram;
 mod stories;
 mod stories_lease;
 mod table;
-#[path = "../world/mod.rs"]
 mod world;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::step;
-use crate::commands::{brief, print};
+use crate::commands::print;
 use crate::protocol::{Revision, StepId};
 use crate::settings::{LoadedPlan, Problem, StepDefaults};
 use crate::volume::{Replica, Volume};
@@ -32,7 +32,7 @@ pub(super) struct Stage {
 impl Stage {
     /// Makes the directory and writes the plan. `keep`: it stays when all is over.
     pub(super) fn build(keep: bool) -> Result<Stage, String> {
-        let replica = brief::replica();
+        let replica = Replica::of_this_process();
         let root = std::env::temp_dir().join(format!("bellwether-demo-{}", replica.id.simple()));
         let failed = |error: std::io::Error| format!("cannot make {}: {error}", root.display());
         DirBuilder::new().mode(0o700).create(&root).map_err(failed)?;

@@ -17,7 +17,7 @@ use super::report::Report;
 use crate::exit::Exit;
 use crate::process::boottime;
 use crate::settings::{CommandLine, Glance};
-use crate::volume::{Volume, VolumeError};
+use crate::volume::{Replica, Volume, VolumeError};
 
 /// How often `--watch` looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -97,7 +97,7 @@ fn volume(glance: &Glance) -> Result<Volume, VolumeError> {
         Some(loaded) => Arc::clone(&loaded.plan),
         None => Arc::new(sketch::of(&glance.volume, &glance.rev)),
     };
-    let volume = Volume::new(glance.volume.clone(), glance.rev.clone(), plan, brief::replica());
+    let volume = Volume::new(glance.volume.clone(), glance.rev.clone(), plan, Replica::of_this_process());
     volume.check_root()?;
     Ok(volume)
 }

@@ -39,8 +39,8 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(socket: OwnedFd) -> io::Result<Link> {
         let signals = SignalSet::of(&[&STOP_SIGNALS[..], &[libc::SIGCHLD]].concat());
-        // Nothing may end or suspend the shim but KILL and STOP; what it does not listen to waits for ever.
-        SignalSet::all_but(&[libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT]).become_mask();
+        // The leader has seen to it; by hand nobody has. What we do not listen to waits for ever.
+        SignalSet::of_shim().become_mask();
         Ok(Link {
             socket: UnixStream::from(socket),
             inbox: Inbox::default(),

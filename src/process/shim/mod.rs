@@ -22,6 +22,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::setsid;
@@ -37,6 +38,36 @@ pub(crate) const ARGUMENT: &str = "__shim";
 
 /// The lowest number for descriptors that are not standard ones.
 const FIRST_FREE: i32 = 10;
+
+/// Whether this program has shown that it answers when it is asked for a shim.
+static ANSWERS: AtomicBool = AtomicBool::new(false);
+
+/// Is the shim if this process was asked to be one, and then does not return.
+///
+/// Steps that are commands run under a small process, the shim, which stops their whole tree whatever happens to us. By
+/// default it is this very program, started once more with an argument that [`is_requested`] knows. So a program that
+/// embeds us, and has such steps, calls this **before anything else in `main`**: what stands before it happens once more
+/// for each run of a step. [`Bootstrap::build`](crate::Bootstrap::build) refuses command steps in a program that has not
+/// called it, unless [`Bootstrap::shim`](crate::Bootstrap::shim) names another program. With async steps alone it is not
+/// needed.
+///
+/// ```no_run
+/// bellwether::shim_if_asked();
+/// // Only then settings, logging, the runtime …
+/// ```
+///
+/// In an `async fn main` it works as well, though each shim then starts the runtime's threads for nothing.
+pub fn shim_if_asked() {
+    ANSWERS.store(true, Ordering::Relaxed);
+    if is_requested(std::env::args_os()) {
+        main();
+    }
+}
+
+/// Whether [`shim_if_asked`] was called in this process.
+pub(crate) fn is_answered() -> bool {
+    ANSWERS.load(Ordering::Relaxed)
+}
 
 /// Whether these arguments (the program's name first) ask for a shim: then [`main`] is all that may be called.
 ///

@@ -68,6 +68,11 @@ pub struct StepDefaults {
     pub max_attempts: u32,
 }
 
+/// The digest of a plan's work, as in [`LoadedPlan::digest`]; a step without words is none of a file's.
+pub(crate) fn plan_digest(plan: &Plan, commands: &[StepCommand]) -> String {
+    digest::of(plan, commands)
+}
+
 impl LoadedPlan {
     /// Reads a plan. `path` is what messages call the file.
     ///

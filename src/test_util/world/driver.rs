@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use bellwether::protocol::{Action, Doing, Election, Event, Fault, Outcome, StepEnd, StepId, Timestamp};
+use crate::protocol::{Action, Doing, Election, Event, Fault, Outcome, StepEnd, StepId, Timestamp};
 
 use super::volume::Holder;
-use super::{Due, Life, Run, World};
+use super::{Due, Life, PastRun, Run, World};
 
 /// How long one operation on the volume, or one way to Redis, takes.
 const LATENCY: Duration = Duration::from_millis(1);
@@ -49,7 +49,7 @@ impl World {
             Action::AcquireLease | Action::RenewLease | Action::ReleaseLease => {
                 self.ask_redis(life, action);
             }
-            Action::Spawn { step, deadline, .. } => self.spawn(life, step, deadline),
+            Action::Spawn { step, attempt, deadline } => self.spawn(life, step, attempt, deadline),
             Action::Extend { deadline } => self.extend(life, deadline),
             Action::StopStep(step, _) => self.stop_run(life, step, self.stopping_takes),
             Action::KillStep(step) => self.stop_run(life, step, LATENCY),
@@ -208,7 +208,7 @@ impl World {
         }
     }
 
-    fn spawn(&mut self, life: Life, step: StepId, deadline: Option<Timestamp>) {
+    fn spawn(&mut self, life: Life, step: StepId, attempt: u32, deadline: Option<Timestamp>) {
         self.sequence += 1;
         let id = self.sequence;
         let replica = &self.replicas[life.0];
@@ -220,7 +220,9 @@ impl World {
         let script = (self.scripts)(&name, self.referee.begun(&label));
         self.referee.run_begins(self.now, id, life, &label, &predecessors);
         self.volume.guard.insert(Holder::Shim(id));
-        self.runs.push(Run { id, life, step, deadline, stopping: false, orphaned: false });
+        let (epoch, begun) = (replica.machine.epoch().expect("only a leader spawns"), self.now);
+        let (stopping, orphaned) = (false, false);
+        self.runs.push(Run { id, life, step, epoch, attempt, begun, deadline, stopping, orphaned });
         self.schedule(self.now + script.lasts, Due::RunEnds(id, script.end));
         if let Some(deadline) = deadline {
             self.schedule(deadline, Due::ShimDeadline(id));
@@ -262,6 +264,9 @@ impl World {
         }
         let run = self.runs.remove(index);
         self.referee.run_ends(self.now, id, end == StepEnd::Exit(0));
+        let step = self.step_name(run.life, run.step);
+        let Run { life, epoch, attempt, begun, orphaned: leader_died, .. } = run;
+        self.past.push(PastRun { step, life, epoch, attempt, begun, ended: self.now, end, leader_died });
         self.volume.guard.remove(&Holder::Shim(id));
         if !run.orphaned {
             self.deliver_in(Duration::ZERO, run.life, Event::Ended(run.step, end));

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use bellwether::protocol::{Epoch, Timestamp};
+use crate::protocol::{Epoch, Timestamp};
 
-use super::Life;
+use super::{BEGINNING, Life};
 
-#[derive(Default)]
-pub(crate) struct Referee {
+#[derive(Debug, Default)]
+pub struct Referee {
     /// Runs that have begun, by step and revision.
     begun: BTreeMap<String, usize>,
     /// Runs that have ended well, by step and revision.
@@ -19,16 +19,17 @@ pub(crate) struct Referee {
 }
 
 impl Referee {
-    pub(crate) fn note(&mut self, now: Timestamp, life: Life, what: &str) {
-        writeln!(self.story, "{:>9} ms  #{} {what}", now.as_nanos() / 1_000_000 - 1_000_000, life.0).unwrap();
+    pub fn note(&mut self, now: Timestamp, life: Life, what: &str) {
+        let millis = now.since(BEGINNING).as_millis();
+        writeln!(self.story, "{millis:>9} ms  #{} {what}", life.0).expect("a text takes everything");
     }
 
-    pub(crate) fn story(&self) -> &str {
+    pub fn story(&self) -> &str {
         &self.story
     }
 
     /// P1: at most one leader's steps run, and no step overlaps itself or a predecessor.
-    pub(crate) fn run_begins(&mut self, now: Timestamp, id: u64, life: Life, step: &str, predecessors: &[String]) {
+    pub fn run_begins(&mut self, now: Timestamp, id: u64, life: Life, step: &str, predecessors: &[String]) {
         self.note(now, life, &format!("{step} begins"));
         for (other_life, other) in self.running.values() {
             assert_eq!(*other_life, life, "P1: {step} begins while {other} of another runs\n{}", self.story);
@@ -42,7 +43,7 @@ impl Referee {
         *self.begun.entry(step.to_owned()).or_default() += 1;
     }
 
-    pub(crate) fn run_ends(&mut self, now: Timestamp, id: u64, well: bool) {
+    pub fn run_ends(&mut self, now: Timestamp, id: u64, well: bool) {
         let (life, step) = self.running.remove(&id).expect("a run that began");
         self.note(now, life, &format!("{step} ends {}", if well { "well" } else { "badly" }));
         if well {
@@ -51,18 +52,18 @@ impl Referee {
     }
 
     /// P9: epochs only grow.
-    pub(crate) fn epoch_allotted(&mut self, epoch: Epoch) {
+    pub fn epoch_allotted(&mut self, epoch: Epoch) {
         assert!(epoch > self.highest_epoch, "P9: epoch {epoch} after {}\n{}", self.highest_epoch, self.story);
         self.highest_epoch = epoch;
     }
 
     /// How often a step (`name@rev`) was begun.
-    pub(crate) fn begun(&self, step: &str) -> usize {
+    pub fn begun(&self, step: &str) -> usize {
         self.begun.get(step).copied().unwrap_or(0)
     }
 
     /// How often a step (`name@rev`) has ended well.
-    pub(crate) fn completed(&self, step: &str) -> usize {
+    pub fn completed(&self, step: &str) -> usize {
         self.completed.get(step).copied().unwrap_or(0)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use bellwether::protocol::{
+use crate::protocol::{
     Closing, ClosingEnd, Epoch, Foreign, LastEnd, Occupant, Plan, RecordView, Revision, Stamp, Standing, StepEnd,
     StepView, Timestamp, View,
 };
@@ -12,7 +12,7 @@ use super::Life;
 
 /// Who keeps the guard's lock: the open file is shared with the shims.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Holder {
+pub(super) enum Holder {
     Leader(Life),
     Shim(u64),
 }
@@ -36,15 +36,15 @@ struct Record {
     end: LastEnd,
 }
 
-#[derive(Default)]
-pub(crate) struct FakeVolume {
-    pub(crate) guard: BTreeSet<Holder>,
-    pub(crate) waiting: VecDeque<Life>,
-    pub(crate) revisions: Vec<Revision>,
-    pub(crate) ready: BTreeSet<Revision>,
-    pub(crate) failed: BTreeSet<Revision>,
+#[derive(Debug, Default)]
+pub struct FakeVolume {
+    pub(super) guard: BTreeSet<Holder>,
+    pub(super) waiting: VecDeque<Life>,
+    pub revisions: Vec<Revision>,
+    pub ready: BTreeSet<Revision>,
+    pub failed: BTreeSet<Revision>,
     /// Refuses whatever needs room: new files, not beats.
-    pub(crate) full: bool,
+    pub full: bool,
     epoch: Epoch,
     claims: BTreeMap<Key, BTreeSet<Epoch>>,
     markers: BTreeMap<Key, Marker>,
@@ -54,7 +54,7 @@ pub(crate) struct FakeVolume {
 }
 
 impl FakeVolume {
-    pub(crate) fn look(&self, now: Timestamp, plan: &Plan, rev: &Revision) -> View {
+    pub fn look(&self, now: Timestamp, plan: &Plan, rev: &Revision) -> View {
         let standing = match self.revisions.last() {
             Some(last) if last == rev => Standing::Newest,
             Some(last) if self.revisions.contains(rev) => Standing::Older { newest: last.clone() },
@@ -107,19 +107,19 @@ impl FakeVolume {
         }
     }
 
-    pub(crate) fn append_revision(&mut self, rev: &Revision) {
+    pub fn append_revision(&mut self, rev: &Revision) {
         if self.revisions.last() != Some(rev) {
             self.revisions.push(rev.clone());
         }
     }
 
-    pub(crate) fn allot_epoch(&mut self, above: Epoch) -> Epoch {
+    pub fn allot_epoch(&mut self, above: Epoch) -> Epoch {
         self.epoch = Epoch(self.epoch.max(above).0 + 1);
         self.epoch
     }
 
     /// The atomic part of a claim.
-    pub(crate) fn claim(&mut self, step: &str, rev: &Revision, epoch: Epoch, from: &[Epoch]) -> bool {
+    pub fn claim(&mut self, step: &str, rev: &Revision, epoch: Epoch, from: &[Epoch]) -> bool {
         let claims = self.claims.entry((step.to_owned(), rev.clone())).or_default();
         let all_there = from.iter().all(|old| claims.remove(old));
         claims.insert(epoch);
@@ -131,18 +131,18 @@ impl FakeVolume {
     }
 
     /// The visible part of a claim.
-    pub(crate) fn mark(&mut self, now: Timestamp, step: &str, rev: &Revision, writer: Life) {
+    pub fn mark(&mut self, now: Timestamp, step: &str, rev: &Revision, writer: Life) {
         self.inodes += 1;
         self.markers.insert((step.to_owned(), rev.clone()), Marker { inode: self.inodes, beaten: now, writer });
     }
 
-    pub(crate) fn count(&mut self, step: &str, rev: &Revision, attempts: u32, deferred: Duration) {
+    pub fn count(&mut self, step: &str, rev: &Revision, attempts: u32, deferred: Duration) {
         let record = Record { rev: rev.clone(), attempts, not_before: Timestamp::ZERO, deferred, end: LastEnd::Open };
         self.records.insert(step.to_owned(), record);
     }
 
     /// A beat reaches only the marker its writer made; one that a person removed is written again.
-    pub(crate) fn beat(&mut self, now: Timestamp, step: &str, rev: &Revision, writer: Life) {
+    pub fn beat(&mut self, now: Timestamp, step: &str, rev: &Revision, writer: Life) {
         match self.markers.get_mut(&(step.to_owned(), rev.clone())) {
             Some(marker) if marker.writer == writer => marker.beaten = now,
             Some(_) => {}
@@ -150,7 +150,7 @@ impl FakeVolume {
         }
     }
 
-    pub(crate) fn commit(&mut self, step: &str, rev: &Revision, epoch: Epoch) -> bool {
+    pub fn commit(&mut self, step: &str, rev: &Revision, epoch: Epoch) -> bool {
         let key = (step.to_owned(), rev.clone());
         let own = self.claims.get_mut(&key).is_some_and(|claims| claims.remove(&epoch));
         if own {
@@ -162,7 +162,7 @@ impl FakeVolume {
         own
     }
 
-    pub(crate) fn retract(
+    pub fn retract(
         &mut self,
         now: Timestamp,
         step: &str,
@@ -190,38 +190,47 @@ impl FakeVolume {
         self.claims.retain(|_, claims| !claims.is_empty());
     }
 
-    pub(crate) fn retire(&mut self, step: &str, rev: &Revision) {
+    pub fn retire(&mut self, step: &str, rev: &Revision) {
         self.claims.remove(&(step.to_owned(), rev.clone()));
         self.markers.remove(&(step.to_owned(), rev.clone()));
     }
 
-    pub(crate) fn is_done(&self, step: &str, rev: &str) -> bool {
-        self.done.contains(&(step.to_owned(), Revision::parse(rev).unwrap()))
+    pub fn is_done(&self, step: &str, rev: &str) -> bool {
+        self.done.contains(&(step.to_owned(), revision(rev)))
     }
 
-    pub(crate) fn has_marker(&self, step: &str, rev: &str) -> bool {
-        self.markers.contains_key(&(step.to_owned(), Revision::parse(rev).unwrap()))
+    pub fn has_marker(&self, step: &str, rev: &str) -> bool {
+        self.markers.contains_key(&(step.to_owned(), revision(rev)))
+    }
+
+    /// Whether any step of a revision is marked as in progress.
+    pub fn has_any_marker(&self, rev: &str) -> bool {
+        self.markers.keys().any(|(_, marked)| marked.as_str() == rev)
     }
 
     /// Removes an in-progress marker, as a person might.
-    pub(crate) fn remove_marker(&mut self, step: &str, rev: &str) {
-        self.markers.remove(&(step.to_owned(), Revision::parse(rev).unwrap()));
+    pub fn remove_marker(&mut self, step: &str, rev: &str) {
+        self.markers.remove(&(step.to_owned(), revision(rev)));
     }
 
     /// Attempts and last end in a step's record.
-    pub(crate) fn recorded(&self, step: &str) -> Option<(u32, LastEnd)> {
+    pub fn recorded(&self, step: &str) -> Option<(u32, LastEnd)> {
         self.records.get(step).map(|record| (record.attempts, record.end))
     }
 
     /// What `retry` does: a person clears a failure.
-    pub(crate) fn retry(&mut self, rev: &str) {
-        self.failed.remove(&Revision::parse(rev).unwrap());
+    pub fn retry(&mut self, rev: &str) {
+        self.failed.remove(&revision(rev));
         self.records.clear();
     }
 
     /// Every step of the plan is done.
-    pub(crate) fn is_all_done(&self, plan: &Plan, rev: &Revision) -> bool {
+    pub fn is_all_done(&self, plan: &Plan, rev: &Revision) -> bool {
         let mut ids = plan.ids();
         ids.all(|id| self.done.contains(&(plan.step(id).name.to_string(), rev.clone())))
     }
+}
+
+fn revision(text: &str) -> Revision {
+    Revision::parse(text).expect("a revision")
 }

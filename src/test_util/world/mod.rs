@@ -9,21 +9,21 @@ mod referee;
 mod volume;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::fmt;
 use std::time::Duration;
 
-use bellwether::protocol::{
-    Action, Config, Event, Machine, MarkerWord, Outcome, Plan, Revision, Step, StepEnd, StepId, StepName, Timestamp,
-};
+use crate::protocol::{Action, Config, Epoch, Event, Machine, Outcome, Revision, StepEnd, StepId, Timestamp};
 
-pub(crate) use referee::Referee;
-pub(crate) use volume::FakeVolume;
+pub use redis::FakeRedis;
+pub use referee::Referee;
+pub use volume::FakeVolume;
 
-pub(crate) const STALE: Duration = Duration::from_secs(12);
+/// When every world begins.
+const BEGINNING: Timestamp = Timestamp::from_millis(1_000_000);
 
 /// One life of one replica; a restart gives a new one.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Life(pub usize);
+pub struct Life(pub usize);
 
 /// What is due at some moment.
 #[derive(Clone, Debug)]
@@ -38,9 +38,9 @@ enum Due {
 
 /// What a run of a step does.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Script {
-    pub(crate) lasts: Duration,
-    pub(crate) end: StepEnd,
+pub struct Script {
+    pub lasts: Duration,
+    pub end: StepEnd,
 }
 
 /// Says by a step's name and the number of earlier runs what a run does.
@@ -63,57 +63,64 @@ struct Run {
     id: u64,
     life: Life,
     step: StepId,
+    epoch: Epoch,
+    attempt: u32,
+    begun: Timestamp,
     deadline: Option<Timestamp>,
     stopping: bool,
     orphaned: bool,
 }
 
+/// A run that is over.
+#[derive(Clone, Debug)]
+pub(super) struct PastRun {
+    pub(super) step: String,
+    pub(super) life: Life,
+    pub(super) epoch: Epoch,
+    pub(super) attempt: u32,
+    pub(super) begun: Timestamp,
+    pub(super) ended: Timestamp,
+    pub(super) end: StepEnd,
+    pub(super) leader_died: bool,
+}
+
 /// The world.
-pub(crate) struct World {
-    pub(crate) now: Timestamp,
-    pub(crate) volume: FakeVolume,
-    pub(crate) redis: redis::FakeRedis,
-    pub(crate) referee: Referee,
+pub struct World {
+    pub now: Timestamp,
+    pub volume: FakeVolume,
+    pub redis: FakeRedis,
+    pub referee: Referee,
     /// What the runs of each step do, by name and by how many were started before.
-    pub(crate) scripts: Scripts,
+    pub scripts: Scripts,
     /// How long a tree takes to be gone after it was told to stop.
-    pub(crate) stopping_takes: Duration,
+    pub stopping_takes: Duration,
     replicas: Vec<Replica>,
     runs: Vec<Run>,
+    pub(super) past: Vec<PastRun>,
     due: BTreeMap<(Timestamp, u64), Due>,
     sequence: u64,
     trusted: bool,
 }
 
-/// A step of a plan, after the named ones.
-pub(crate) fn step(name: &str, after: &[usize]) -> Step {
-    Step {
-        name: StepName::parse(name).unwrap(),
-        in_progress: MarkerWord::parse(name).unwrap(),
-        done: MarkerWord::parse(&format!("{name}_done")).unwrap(),
-        after: after.iter().copied().map(StepId).collect(),
-        timeout: None,
-        max_attempts: 3,
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("now", &self.now).field("volume", &self.volume).finish_non_exhaustive()
     }
 }
 
-/// `site`, then `migrate`; `assets` beside both.
-pub(crate) fn usual_plan() -> Arc<Plan> {
-    Arc::new(Plan::new(vec![step("site", &[]), step("migrate", &[0]), step("assets", &[])]).unwrap())
-}
-
 impl World {
-    pub(crate) fn new(trusted: bool) -> World {
+    pub fn new(trusted: bool) -> World {
         let seconds_4 = Script { lasts: Duration::from_secs(4), end: StepEnd::Exit(0) };
         World {
-            now: Timestamp::from_millis(1_000_000),
+            now: BEGINNING,
             volume: FakeVolume::default(),
-            redis: redis::FakeRedis::default(),
+            redis: FakeRedis::default(),
             referee: Referee::default(),
             scripts: Box::new(move |_, _| seconds_4),
             stopping_takes: Duration::from_millis(50),
             replicas: Vec::new(),
             runs: Vec::new(),
+            past: Vec::new(),
             due: BTreeMap::new(),
             sequence: 0,
             trusted,
@@ -121,11 +128,11 @@ impl World {
     }
 
     /// Starts a replica.
-    pub(crate) fn start(&mut self, rev: &str, config: &Config) -> Life {
+    pub fn start(&mut self, rev: &str, config: &Config) -> Life {
         let life = Life(self.replicas.len());
         self.replicas.push(Replica {
             machine: Machine::new(config.clone()),
-            rev: Revision::parse(rev).unwrap(),
+            rev: Revision::parse(rev).expect("a revision"),
             alive: true,
             frozen: false,
             inbox: VecDeque::new(),
@@ -139,15 +146,24 @@ impl World {
 
     /// Goes on until `done`, at most `limit`. Panics when the time is up: what was awaited did not happen.
     #[track_caller]
-    pub(crate) fn run_until(&mut self, limit: Duration, what: &str, done: impl Fn(&World) -> bool) {
+    pub fn run_until(&mut self, limit: Duration, what: &str, done: impl Fn(&World) -> bool) {
+        let seen = self.go_on(limit, done);
+        assert!(seen, "within {limit:?} not seen: {what}\n{}", self.referee.story());
+    }
+
+    /// Goes on until `done`, at most `limit`. Whether it came to that.
+    pub(super) fn go_on(&mut self, limit: Duration, done: impl Fn(&World) -> bool) -> bool {
         let end = self.now + limit;
         while !done(self) {
-            assert!(self.step_until(end), "within {limit:?} not seen: {what}\n{}", self.referee.story());
+            if !self.step_until(end) {
+                return false;
+            }
         }
+        true
     }
 
     /// Goes on for exactly this long.
-    pub(crate) fn run_for(&mut self, span: Duration) {
+    pub fn run_for(&mut self, span: Duration) {
         let end = self.now + span;
         while self.step_until(end) {}
         self.now = end;
@@ -163,7 +179,7 @@ impl World {
         match (queued, tick.min_by_key(|&(at, life)| (at, life))) {
             (Some(at), tick) if at <= end && tick.is_none_or(|(tick, _)| at <= tick) => {
                 self.now = self.now.max(at);
-                let (_, due) = self.due.pop_first().unwrap();
+                let (_, due) = self.due.pop_first().expect("it was seen a moment ago");
                 self.handle_due(due);
             }
             (_, Some((at, life))) if at <= end => {
@@ -189,25 +205,25 @@ impl World {
         alive.map(|(index, _)| Life(index))
     }
 
-    pub(crate) fn machine(&self, life: Life) -> &Machine {
+    pub fn machine(&self, life: Life) -> &Machine {
         &self.replicas[life.0].machine
     }
 
-    pub(crate) fn outcome(&self, life: Life) -> Option<&Outcome> {
+    pub fn outcome(&self, life: Life) -> Option<&Outcome> {
         self.replicas[life.0].outcome.as_ref()
     }
 
-    pub(crate) fn has_handed_off(&self, life: Life) -> bool {
+    pub fn has_handed_off(&self, life: Life) -> bool {
         self.outcome(life) == Some(&Outcome::HandOff)
     }
 
     /// The steps that run now, by name.
-    pub(crate) fn running(&self) -> Vec<String> {
+    pub fn running(&self) -> Vec<String> {
         self.runs.iter().map(|run| self.step_name(run.life, run.step)).collect()
     }
 
     /// Who leads now, if anybody runs a step.
-    pub(crate) fn leader(&self) -> Option<Life> {
+    pub fn leader(&self) -> Option<Life> {
         self.runs.first().map(|run| run.life)
     }
 
@@ -216,17 +232,17 @@ impl World {
     }
 
     /// Whether any step of a revision is marked as in progress.
-    pub(crate) fn has_any_marker(&self, rev: &str) -> bool {
-        ["site", "migrate", "assets"].iter().any(|step| self.volume.has_marker(step, rev))
+    pub fn has_any_marker(&self, rev: &str) -> bool {
+        self.volume.has_any_marker(rev)
     }
 
     /// SIGTERM.
-    pub(crate) fn stop(&mut self, life: Life) {
+    pub fn stop(&mut self, life: Life) {
         self.deliver_in(Duration::ZERO, life, Event::StopRequested);
     }
 
     /// SIGKILL: the process is gone; its shims notice, stop their trees, and only then let go of the guard.
-    pub(crate) fn kill(&mut self, life: Life) {
+    pub fn kill(&mut self, life: Life) {
         self.referee.note(self.now, life, "killed");
         self.replicas[life.0].alive = false;
         self.replicas[life.0].waits_for_guard = false;
@@ -244,13 +260,13 @@ impl World {
     }
 
     /// SIGSTOP.
-    pub(crate) fn freeze(&mut self, life: Life) {
+    pub fn freeze(&mut self, life: Life) {
         self.referee.note(self.now, life, "frozen");
         self.replicas[life.0].frozen = true;
     }
 
     /// SIGCONT.
-    pub(crate) fn thaw(&mut self, life: Life) {
+    pub fn thaw(&mut self, life: Life) {
         self.referee.note(self.now, life, "thawed");
         self.replicas[life.0].frozen = false;
         while let Some(due) = self.replicas[life.0].inbox.pop_front() {

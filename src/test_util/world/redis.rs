@@ -2,47 +2,47 @@
 
 use std::time::Duration;
 
-use bellwether::protocol::{Epoch, Event, Timestamp};
+use crate::protocol::{Epoch, Event, Timestamp};
 
 use super::Life;
 
-#[derive(Default)]
-pub(crate) struct FakeRedis {
+#[derive(Debug, Default)]
+pub struct FakeRedis {
     lease: Option<(Life, Timestamp)>,
     /// The highest epoch it was told.
-    pub(crate) epoch: Epoch,
+    pub epoch: Epoch,
     /// What a replica of it last saw: where a failover leads to.
     copy: Option<(Life, Timestamp)>,
     /// Refuses every request.
-    pub(crate) down: bool,
+    pub down: bool,
     /// Carries requests out so much later, when nobody waits for the answer any more.
-    pub(crate) stalls: Option<Duration>,
+    pub stalls: Option<Duration>,
     /// How many requests were answered.
-    pub(crate) requests: usize,
+    pub requests: usize,
 }
 
 impl FakeRedis {
     /// FLUSHALL, or a restart without persistence.
-    pub(crate) fn flush(&mut self) {
+    pub fn flush(&mut self) {
         self.lease = None;
         self.epoch = Epoch(0);
     }
 
     /// The copy that a failover will lead to is made now.
-    pub(crate) fn replicate(&mut self) {
+    pub fn replicate(&mut self) {
         self.copy = self.lease;
     }
 
     /// The copy takes over: what was written since it was made is forgotten.
-    pub(crate) fn fail_over(&mut self) {
+    pub fn fail_over(&mut self) {
         self.lease = self.copy;
     }
 
-    pub(crate) fn holder(&self, now: Timestamp) -> Option<Life> {
+    pub fn holder(&self, now: Timestamp) -> Option<Life> {
         self.lease.filter(|&(_, until)| now < until).map(|(life, _)| life)
     }
 
-    pub(crate) fn acquire(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration) -> Event {
+    pub fn acquire(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration) -> Event {
         let epoch = self.epoch;
         self.answer(|lease| match lease.filter(|&(_, until)| now < until) {
             Some((holder, until)) if holder != life => Event::LeaseDenied { sent, left: until.since(now) },
@@ -53,14 +53,7 @@ impl FakeRedis {
         })
     }
 
-    pub(crate) fn renew(
-        &mut self,
-        now: Timestamp,
-        life: Life,
-        sent: Timestamp,
-        ttl: Duration,
-        own: Option<Epoch>,
-    ) -> Event {
+    pub fn renew(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration, own: Option<Epoch>) -> Event {
         if !self.down && self.holder(now) == Some(life) {
             self.epoch = self.epoch.max(own.unwrap_or_default());
         }
@@ -75,7 +68,7 @@ impl FakeRedis {
     }
 
     /// Whether a release was announced.
-    pub(crate) fn release(&mut self, life: Life) -> bool {
+    pub fn release(&mut self, life: Life) -> bool {
         if !self.down && self.lease.is_some_and(|(holder, _)| holder == life) {
             self.lease = None;
         }
