@@ -52,6 +52,11 @@
 //! Features: `cli` and `redis` (default), `io` (implied by both) for embedding programs, `test-util` for tests of a plan, and
 //! nothing: the protocol alone.
 
+/// What the README shows of the library.
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(feature = "io")]
 mod bootstrap;
 #[cfg(feature = "cli")]
