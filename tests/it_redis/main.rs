@@ -5,6 +5,7 @@
 mod economy;
 mod election;
 mod faults;
+mod hanging;
 mod outage;
 mod refusals;
 mod scene;
