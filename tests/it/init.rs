@@ -27,8 +27,11 @@ fn orphan(stack: &Stack, init: i32) {
     let status = Command::new("nsenter").args(enter).env("E2E", stack.scratch()).status().unwrap();
     assert!(status.success());
     let of_this_stack = format!("E2E={}", stack.scratch().display());
-    let here = bearing(&of_this_stack);
-    let orphan = wait_for("the orphan", || bearing("E2E_ORPHAN=1").into_iter().find(|pid| here.contains(pid)));
+    let orphan = wait_for("the orphan", || {
+        // While it executes its program, it bears nothing at all.
+        let here = bearing(&of_this_stack);
+        bearing("E2E_ORPHAN=1").into_iter().find(|pid| here.contains(pid))
+    });
     wait_until("its adoption", || parent(orphan) == Some(init));
     stack.open_gate("orphan");
     wait_until("its burial", || !fs::exists(format!("/proc/{orphan}")).unwrap());
