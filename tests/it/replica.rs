@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::stack::Stack;
 use crate::wait::{is_alive, kill_bearing, wait_for, wait_until};
@@ -160,11 +160,11 @@ impl Replica {
 
     /// Kills it and everything it has started, at the same moment as far as that can be done.
     pub(crate) fn kill_tree(&mut self) {
-        for pid in self.tree() {
-            crate::wait::signal(pid, Signal::STOP);
-        }
-        for pid in self.tree() {
-            crate::wait::signal(pid, Signal::KILL);
+        for signal in [Signal::STOP, Signal::KILL] {
+            for pid in self.tree().into_iter().filter_map(Pid::from_raw) {
+                // What the replica has started may end at any moment.
+                let _ = kill_process(pid, signal);
+            }
         }
         self.child.wait().unwrap();
         kill_bearing(&self.mark);

@@ -13,7 +13,7 @@ const MARKER: &str = ".migrate_in_progress_v1";
 
 /// Leaves not a single byte free.
 fn fill(path: &Path) {
-    let mut file = File::create(path).unwrap();
+    let mut file = File::options().create(true).append(true).open(path).unwrap();
     while file.write_all(&[b'x'; 4096]).is_ok() {}
     while file.write_all(b"x").is_ok() {}
 }
@@ -35,6 +35,8 @@ fn a_full_disk_neither_silences_a_healthy_step_nor_loses_what_it_has_done() {
     fill(&stack.path("ballast"));
     let full_since = stack.now();
     wait_until("beats on a full disk", || mtime(&stack.path(MARKER)).unwrap() >= full_since + 3 * SECOND);
+    // What the follower tried the volume with may have been in the way before, and is gone now.
+    fill(&stack.path("ballast"));
     stack.open_gate("migrate");
     leader.wait_said("the volume is full");
     assert!(leader.is_running() && follower.is_running() && !follower.has_said("LEADER"));
