@@ -158,7 +158,7 @@ impl Bootstrap {
 fn explain(error: &ConfigError, finding: &TrustFinding) -> Problem {
     let reason = &finding.reason;
     match error {
-        ConfigError::LeaseTooShort { .. } => Problem::new("lease_ttl", error.to_string()),
+        ConfigError::LeaseTooShort { .. } | ConfigError::NoLease { .. } => Problem::new("lease_ttl", error.to_string()),
         ConfigError::GuardNotTrusted | ConfigError::StaleTooShort { .. } => Problem::new(
             "volume",
             format!("{error} ({reason}); if you know that they work, say so with .trust(Trust::Trusted)"),

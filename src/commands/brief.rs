@@ -119,6 +119,9 @@ pub(super) fn explain(error: &ConfigError, settings: &Settings, finding: &TrustF
             "LOCK_RENEW_TTL_SECS: {error}, since a step must be stopped before its lease ends where locks are not \
              trusted ({volume}); raise it, or lower BELLWETHER_STOP_GRACE_SECS or LOCK_HEARTBEAT_SECS"
         ),
+        ConfigError::NoLease { .. } => {
+            format!("BELLWETHER_STOP_GRACE_SECS, LOCK_HEARTBEAT_SECS: {error}; lower them")
+        }
         ConfigError::StaleTooShort { .. } => format!("STEP_STALE_SECS: {error} ({volume}); raise it"),
     }
 }

@@ -28,11 +28,29 @@ pub(super) struct LeaseDesk {
     answers: UnboundedSender<Message>,
     client: Option<LeaseClient>,
     listener: Option<Listener>,
-    told: HashMap<FailureClass, Timestamp>,
+    told: Told,
+    /// Whether the lease was ours when Redis answered last.
+    held: bool,
+    is_recovery_due: bool,
     /// Why the last request was not answered.
     failure: Option<Failure>,
     /// Who had the lease when it was refused last.
     other: Option<Holder>,
+}
+
+/// When each class of failure was told last.
+#[derive(Debug, Default)]
+struct Told(HashMap<FailureClass, Timestamp>);
+
+impl Told {
+    /// Whether one of this class is to be told now: the first one, and then one every half minute.
+    fn is_due(&mut self, class: FailureClass, now: Timestamp) -> bool {
+        let is_due = self.0.get(&class).is_none_or(|&last| now.since(last) >= COMPLAIN_EVERY);
+        if is_due {
+            self.0.insert(class, now);
+        }
+        is_due
+    }
 }
 
 impl LeaseDesk {
@@ -57,7 +75,9 @@ impl LeaseDesk {
             answers,
             client: None,
             listener: None,
-            told: HashMap::new(),
+            told: Told::default(),
+            held: false,
+            is_recovery_due: false,
             failure: None,
             other: None,
         }
@@ -106,10 +126,7 @@ impl LeaseDesk {
         match action {
             Action::AcquireLease => client.acquire(),
             Action::RenewLease => client.renew(),
-            Action::ReleaseLease => {
-                client.release();
-                client.set_epoch(None);
-            }
+            Action::ReleaseLease => client.release(),
             other => unreachable!("{other:?} is not asked of Redis"),
         }
     }
@@ -119,11 +136,13 @@ impl LeaseDesk {
         Some(match answer {
             Answer::Granted { sent, epoch } => {
                 self.recover();
+                self.held = true;
                 self.other = None;
                 Event::LeaseGranted { sent, epoch }
             }
             Answer::Denied { sent, left, holder, foreign } => {
                 self.recover();
+                self.held = false;
                 if let Some(foreign) = foreign {
                     self.complain(&foreign);
                 }
@@ -132,6 +151,7 @@ impl LeaseDesk {
             }
             Answer::NotMine => {
                 self.recover();
+                self.held = false;
                 Event::LeaseNotMine
             }
             Answer::Unreachable(failure) => {
@@ -158,18 +178,16 @@ impl LeaseDesk {
 
     /// Once, and then every half minute.
     fn complain(&mut self, failure: &Failure) {
-        let now = boottime::now();
-        let is_due = self.told.get(&failure.class).is_none_or(|&last| now.since(last) >= COMPLAIN_EVERY);
-        if is_due {
+        if self.told.is_due(failure.class, boottime::now()) {
             warn!("{failure}");
-            self.told.insert(failure.class, now);
+            self.is_recovery_due = true;
         }
     }
 
     fn recover(&mut self) {
-        if let Some(failure) = self.failure.take() {
+        // What was not told need not be taken back.
+        if self.failure.take().is_some() && std::mem::take(&mut self.is_recovery_due) {
             info!("Redis answers again");
-            self.told.remove(&failure.class);
         }
     }
 
@@ -180,9 +198,31 @@ impl LeaseDesk {
 
     /// Waits for what was given back last, at most a request's limit. Why Redis did not answer, if it did not.
     pub(super) async fn finish(&mut self) -> Option<String> {
-        if let Some(client) = self.client.take() {
-            client.finish().await;
+        if let Some(client) = self.client.take()
+            && let Err(failure) = client.finish().await
+            && self.held
+        {
+            let ends_in = self.times.as_ref().map_or(0.0, |times| times.ttl().as_secs_f64());
+            warn!(
+                "the lease is not given back ({failure}); unless Redis hears of it yet, it ends by itself in {ends_in} s"
+            );
         }
         self.failure.take().map(|failure| failure.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_of_failure_is_told_once_and_then_every_half_minute() {
+        let mut told = Told::default();
+        let at = |secs: u64| Timestamp::from_millis(secs * 1000);
+        assert!(told.is_due(FailureClass::Refused, at(100)));
+        assert!(!told.is_due(FailureClass::Refused, at(129)));
+        assert!(told.is_due(FailureClass::Timeout, at(129)), "another class");
+        assert!(told.is_due(FailureClass::Refused, at(130)));
+        assert!(!told.is_due(FailureClass::Refused, at(131)));
     }
 }

@@ -10,10 +10,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::requests::{Answers, Requests, Task};
+use super::requests::{Answers, Releases, Requests, Task};
 use super::scripts::{Request, Scripts};
-use super::{Answer, LeaseSetup, listener};
+use super::{Answer, Failure, LeaseSetup, Server, listener};
 use crate::protocol::Epoch;
+
+/// The longest wait at the end: whoever stops, or begins to serve, has no time for a server that hangs.
+const LONGEST_END: Duration = Duration::from_secs(1);
 
 /// Asks Redis for the lease, and hears announcements. When the last clone is dropped, both end at once: a release that
 /// must not be lost is waited for with [`finish`](LeaseClient::finish).
@@ -25,7 +28,8 @@ pub struct LeaseClient(Arc<Inner>);
 
 struct Inner {
     tasks: UnboundedSender<Task>,
-    releases: Arc<watch::Sender<usize>>,
+    releases: Arc<watch::Sender<Releases>>,
+    server: Server,
     request_limit: Duration,
     running: Mutex<JoinSet<()>>,
 }
@@ -40,15 +44,15 @@ impl LeaseClient {
     pub fn start(setup: LeaseSetup, answers: impl Fn(Answer) + Send + Sync + 'static) -> LeaseClient {
         let answers: Answers = Arc::new(answers);
         let (tasks, inbox) = unbounded_channel();
-        let releases = Arc::new(watch::Sender::new(0));
+        let releases = Arc::new(watch::Sender::new(Releases::default()));
         let request_limit = setup.request_limit;
         let mut running = JoinSet::new();
         let (server, token) = (setup.server.clone(), setup.holder.token);
-        running.spawn(listener::listen(server, setup.scope.clone(), token, Arc::clone(&answers)));
+        running.spawn(listener::listen(server.clone(), setup.scope.clone(), token, Arc::clone(&answers)));
         let scripts = Scripts::new(&setup);
         let requests = Requests { setup, scripts, answers, releases: Arc::clone(&releases), connection: None };
         running.spawn(requests.run(inbox));
-        LeaseClient(Arc::new(Inner { tasks, releases, request_limit, running: Mutex::new(running) }))
+        LeaseClient(Arc::new(Inner { tasks, releases, server, request_limit, running: Mutex::new(running) }))
     }
 
     /// Asks for the lease; if it is ours already, prolongs it.
@@ -63,7 +67,7 @@ impl LeaseClient {
 
     /// Gives the lease back if it is ours, and announces in any case that there is something to look at.
     pub fn release(&self) {
-        self.0.releases.send_modify(|releases| *releases += 1);
+        self.0.releases.send_modify(|releases| releases.open += 1);
         self.send(Task::Ask(Request::Release));
     }
 
@@ -72,14 +76,21 @@ impl LeaseClient {
         self.send(Task::SetEpoch(epoch));
     }
 
-    /// Waits until every release that was asked for is over, for one request's limit at the longest. Then nothing of the
-    /// client runs any more, whoever else holds a clone of it.
-    pub async fn finish(self) {
+    /// Waits until every release that was asked for is over, for one request's limit and a second at the longest. Then
+    /// nothing of the client runs any more, whoever else holds a clone of it.
+    ///
+    /// # Errors
+    ///
+    /// Why the last release was not confirmed. A server that hangs may have been told of it all the same; if not, the lease
+    /// ends by itself.
+    pub async fn finish(self) -> Result<(), Failure> {
+        let limit = self.0.request_limit.min(LONGEST_END);
         let mut releases = self.0.releases.subscribe();
-        // Whoever waited in vain leaves a lease that ends by itself.
-        let _ = timeout(self.0.request_limit, releases.wait_for(|&releases| releases == 0)).await;
+        let is_over = timeout(limit, releases.wait_for(|releases| releases.open == 0)).await.is_ok();
+        let failure = releases.borrow().failure.clone();
         let mut running = mem::take(&mut *self.0.running.lock().unwrap_or_else(PoisonError::into_inner));
         running.shutdown().await;
+        if is_over { failure.map_or(Ok(()), Err) } else { Err(Failure::timeout(&self.0.server, limit)) }
     }
 
     fn send(&self, task: Task) {
@@ -90,6 +101,6 @@ impl LeaseClient {
 
 impl fmt::Debug for LeaseClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LeaseClient").field("releases", &*self.0.releases.borrow()).finish_non_exhaustive()
+        f.debug_struct("LeaseClient").field("releases", &self.0.releases.borrow().open).finish_non_exhaustive()
     }
 }

@@ -86,18 +86,43 @@ pub(super) async fn subscribe(
     subscribed.await.map_err(|error: RedisError| of_redis(&error, server))
 }
 
+/// Logs in and says one thing, all in one writing: a server that hangs now will read it later.
+pub(super) async fn tell(server: &Server, limit: Duration, command: &Cmd) -> Result<(), Failure> {
+    let mut stream = open(server, limit).await?;
+    let login = login_of(server);
+    write(&mut stream, login.iter().chain([command]), server).await?;
+    read_login(&mut stream, login.len(), server).await?;
+    // What it answers takes one line if it is an error, and begins with one if it is not.
+    let line = read_line(&mut stream, server).await?;
+    if line.starts_with(b"-") {
+        let answer = redis::parse_redis_value(&line).and_then(redis::Value::extract_error);
+        answer.map(drop).map_err(|error| of_redis(&error, server))?;
+    }
+    Ok(())
+}
+
 /// The library's own login has nothing left to do.
 fn nothing_to_set_up() -> RedisConnectionInfo {
     RedisConnectionInfo::default().set_skip_set_lib_name()
 }
 
-/// The way to the primary. Each address of a name gets its share of `limit`.
+/// A connection on which the server has let us in.
 async fn connect(server: &Server, limit: Duration) -> Result<Stream, Failure> {
+    let mut stream = open(server, limit).await?;
+    let login = login_of(server);
+    // Whoever has nothing to do with us may hang up before he has read this; what he said first is worth more.
+    let written = write(&mut stream, &login, server).await;
+    read_login(&mut stream, login.len(), server).await?;
+    written.map(|()| stream)
+}
+
+/// The way to the primary. Each address of a name gets its share of `limit`.
+async fn open(server: &Server, limit: Duration) -> Result<Stream, Failure> {
     let socket: Box<dyn Duplex> = match &server.place {
         Place::Tcp(host, port) => Box::new(connect_tcp(server, (host, *port), limit).await?),
         Place::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(|error| of_io(&error, server))?),
     };
-    log_in(server, BufReader::new(socket)).await
+    Ok(BufReader::new(socket))
 }
 
 async fn connect_tcp(server: &Server, at: (&str, u16), limit: Duration) -> Result<TcpStream, Failure> {
@@ -130,14 +155,14 @@ fn set_options(stream: &TcpStream, limit: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// User, password and database, and a PING that shows that Redis answers: one round trip.
-async fn log_in(server: &Server, mut stream: Stream) -> Result<Stream, Failure> {
-    let commands = login_of(server);
-    let packed: Vec<u8> = commands.iter().flat_map(Cmd::get_packed_command).collect();
-    // Whoever has nothing to do with us may hang up before he has read this; what he said first is worth more.
-    let written = stream.write_all(&packed).await;
-    for left in (0..commands.len()).rev() {
-        let line = read_line(&mut stream, server).await?;
+async fn write(stream: &mut Stream, commands: impl IntoIterator<Item = &Cmd>, server: &Server) -> Result<(), Failure> {
+    let packed: Vec<u8> = commands.into_iter().flat_map(Cmd::get_packed_command).collect();
+    stream.write_all(&packed).await.map_err(|error| of_io(&error, server))
+}
+
+async fn read_login(stream: &mut Stream, commands: usize, server: &Server) -> Result<(), Failure> {
+    for left in (0..commands).rev() {
+        let line = read_line(stream, server).await?;
         match redis::parse_redis_value(&line).and_then(redis::Value::extract_error) {
             // The last one is PING, and who may not PING has been let in all the same.
             Err(error) if left == 0 && is_not_permitted(&error) => {}
@@ -145,10 +170,10 @@ async fn log_in(server: &Server, mut stream: Stream) -> Result<Stream, Failure> 
             Ok(_) => {}
         }
     }
-    written.map_err(|error| of_io(&error, server))?;
-    Ok(stream)
+    Ok(())
 }
 
+/// User, password and database, and a PING that shows that Redis answers: one round trip.
 fn login_of(server: &Server) -> Vec<Cmd> {
     let mut commands = Vec::new();
     if let Some(password) = &server.password {
@@ -167,7 +192,7 @@ async fn read_line(stream: &mut Stream, server: &Server) -> Result<Vec<u8>, Fail
     let read = stream.take(LONGEST_LINE).read_until(b'\n', &mut line).await;
     let strange = |detail: &str| Failure::new(FailureClass::NotRedis, server, detail);
     match line.first() {
-        Some(b'+' | b'-') if line.ends_with(b"\r\n") => Ok(line),
+        Some(b'+' | b'-' | b'*') if line.ends_with(b"\r\n") => Ok(line),
         Some(_) => Err(strange(&format!("it says {:?}", String::from_utf8_lossy(&line)))),
         None => Err(match read {
             Err(error) => strange(&error.to_string()),

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::classify::{is_closed, of_redis};
-use super::connection::Connection;
+use super::connection::{Connection, tell};
 use super::scripts::{Reply, Request, Scripts};
 use super::{Answer, Failure, Holder, LeaseSetup, lease_key};
 use crate::protocol::Epoch;
@@ -26,6 +26,15 @@ pub(super) enum Task {
     SetEpoch(Option<Epoch>),
 }
 
+/// What has become of the releases that were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Releases {
+    /// So many are not over yet.
+    pub(super) open: usize,
+    /// Why the last one was not confirmed, if it was not.
+    pub(super) failure: Option<Failure>,
+}
+
 /// To whom a client's answers go.
 pub(super) type Answers = Arc<dyn Fn(Answer) + Send + Sync>;
 
@@ -34,8 +43,7 @@ pub(super) struct Requests {
     pub(super) setup: LeaseSetup,
     pub(super) scripts: Scripts,
     pub(super) answers: Answers,
-    /// Releases asked for and not over yet.
-    pub(super) releases: Arc<watch::Sender<usize>>,
+    pub(super) releases: Arc<watch::Sender<Releases>>,
     pub(super) connection: Option<Connection>,
 }
 
@@ -46,19 +54,51 @@ impl Requests {
             match task {
                 Task::SetEpoch(epoch) => self.scripts.set_epoch(epoch.map(|epoch| epoch.0)),
                 Task::Ask(Request::Release) => {
-                    if let Err(failure) = self.request(Request::Release).await {
+                    let failure = self.release().await.err();
+                    // A lease that is asked for again begins without an epoch.
+                    self.scripts.set_epoch(None);
+                    if let Some(failure) = failure.clone() {
                         (self.answers)(Answer::NotReleased(failure));
                     }
-                    self.releases.send_modify(|releases| *releases -= 1);
+                    self.releases.send_modify(|releases| *releases = Releases { open: releases.open - 1, failure });
                 }
-                // A release that was asked for later is waiting.
-                Task::Ask(_) if *self.releases.borrow() > 0 => {}
-                Task::Ask(request) => {
-                    let answer = self.request(request).await.map(|reply| self.understand(request, reply));
-                    (self.answers)(answer.unwrap_or_else(Answer::Unreachable));
-                }
+                Task::Ask(request) => self.ask(request).await,
             }
         }
+    }
+
+    /// Nothing more is asked for, nor waited for, once there is a release to come. What was sent by then stays on its
+    /// connection, where the release follows it.
+    async fn ask(&mut self, request: Request) {
+        let mut releases = self.releases.subscribe();
+        tokio::select! {
+            biased;
+            _ = releases.wait_for(|releases| releases.open > 0) => {}
+            answer = self.request(request) => {
+                let answer = answer.map(|reply| self.understand(request, reply));
+                (self.answers)(answer.unwrap_or_else(Answer::Unreachable));
+            }
+        }
+    }
+
+    /// Without a connection, all of it is sent at once: a server that hangs hears of it when it goes on, after whatever
+    /// of ours it has not heard of yet.
+    async fn release(&mut self) -> Result<(), Failure> {
+        let (server, limit) = (self.setup.server.clone(), self.setup.request_limit);
+        let released = timeout(limit, async {
+            if let Some(connection) = &mut self.connection {
+                match self.scripts.run(Request::Release, connection).await {
+                    Err(error) if is_closed(&error) => {}
+                    result => return result.map(drop).map_err(|error| of_redis(&error, &server)),
+                }
+            }
+            tell(&server, limit, &self.scripts.in_full(Request::Release)).await
+        });
+        let released = released.await.unwrap_or_else(|_| Err(Failure::timeout(&self.setup.server, limit)));
+        if released.is_err() {
+            self.connection = None;
+        }
+        released
     }
 
     /// After any failure the connection is closed: a late answer must not be taken for the next one's, and the name may

@@ -78,14 +78,23 @@ impl Scripts {
 
     /// Sends the script's digest, and its text only if the server does not know it (any more).
     pub(super) async fn run(&self, request: Request, connection: &mut Connection) -> Result<Reply, RedisError> {
-        let lua = match request {
+        let lua = self.lua(request);
+        match send(&self.command(request, "EVALSHA", &lua.digest), connection).await {
+            Err(error) if is_unknown_script(&error) => send(&self.in_full(request), connection).await,
+            result => result,
+        }
+    }
+
+    /// The command that needs nothing to be known to the server.
+    pub(super) fn in_full(&self, request: Request) -> Cmd {
+        self.command(request, "EVAL", self.lua(request).text)
+    }
+
+    fn lua(&self, request: Request) -> &Lua {
+        match request {
             Request::Acquire => &self.acquire,
             Request::Renew => &self.renew,
             Request::Release => &self.release,
-        };
-        match send(&self.command(request, "EVALSHA", &lua.digest), connection).await {
-            Err(error) if is_unknown_script(&error) => send(&self.command(request, "EVAL", lua.text), connection).await,
-            result => result,
         }
     }
 

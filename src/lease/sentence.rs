@@ -7,6 +7,8 @@ use super::{Failure, FailureClass, Server};
 
 /// Longer messages of a server are cut off.
 const LONGEST_DETAIL: usize = 200;
+/// A request that may take no longer than this is short for a network with some way to go.
+const SHORT_LIMIT: Duration = Duration::from_millis(500);
 
 impl Failure {
     /// A failure of that class. `detail` is what the server or the system said, as it said it.
@@ -19,7 +21,12 @@ impl Failure {
 
     /// Nothing was answered within `limit`.
     pub(super) fn timeout(server: &Server, limit: Duration) -> Failure {
-        Failure::new(FailureClass::Timeout, server, &format!("within {} s", limit.as_secs_f64()))
+        let within = format!("within {} s", limit.as_secs_f64());
+        // A twelfth of the lease, which is three quarters of the silence.
+        let hint = "; is that too short for this network? a longer LOCK_RENEW_TTL_SECS or STEP_STALE_SECS allows more";
+        let hint = if limit < SHORT_LIMIT { hint } else { "" };
+        let Failure { class, text } = Failure::new(FailureClass::Timeout, server, &within);
+        Failure { class, text: text + hint }
     }
 
     /// The lease's key has no end.
@@ -110,4 +117,4 @@ impl fmt::Display for Advice<'_> {
 
 /// The commands of the scripts, and around them.
 const ACL: &str = "its user needs ~bellwether:* &bellwether:* +eval +evalsha +get +set +pttl +pexpire +del +publish \
-                   +subscribe";
+                   +subscribe +select";

@@ -57,6 +57,9 @@ pub struct LeaseWish {
 /// Time to live of a lease if nothing is said, at the most. Less where a dead leader is to be noticed earlier.
 const USUAL_TTL: Duration = Duration::from_secs(30);
 
+/// Time to live of a lease, at the most: a leader whose host died is replaced no sooner.
+const LONGEST_TTL: Duration = Duration::from_secs(10_000);
+
 /// Time between TERM and KILL if nothing is said, at the most.
 const USUAL_GRACE: Duration = Duration::from_secs(5);
 
@@ -102,6 +105,12 @@ pub enum ConfigError {
         ttl: Duration,
         /// The smallest legal one, rounded up to 10 ms.
         smallest: Duration,
+    },
+    /// No lease is long enough for its other times.
+    #[error("no lease of at most {} s is long enough for these times", longest.as_secs_f64())]
+    NoLease {
+        /// The longest one.
+        longest: Duration,
     },
     /// Without trust in the guard, a step has to be stopped in time.
     #[error("{} s of silence are too short where the volume's locks do not work between replicas; at least {} s are needed",
@@ -175,7 +184,8 @@ impl LeaseTimes {
         trust: Trust,
     ) -> Result<LeaseTimes, ConfigError> {
         if !Self::fits(ttl, heartbeat, grace, trust) {
-            return Err(ConfigError::LeaseTooShort { ttl, smallest: Self::smallest(heartbeat, grace, trust) });
+            let smallest = Self::smallest(heartbeat, grace, trust)?;
+            return Err(ConfigError::LeaseTooShort { ttl, smallest });
         }
         Ok(LeaseTimes { ttl, heartbeat: heartbeat.unwrap_or(ttl / 6), grace, redis_wait, jitter: 0 })
     }
@@ -196,16 +206,20 @@ impl LeaseTimes {
         let LeaseWish { ttl, heartbeat, grace } = wish;
         let needed = grace.unwrap_or_default();
         let usual = (stale_after * 3 / 4).min(USUAL_TTL);
-        let raised = || usual.max(Self::smallest(heartbeat, needed, trust));
-        let ttl = ttl.unwrap_or_else(|| if Self::fits(usual, heartbeat, needed, trust) { usual } else { raised() });
+        let ttl = match ttl {
+            Some(ttl) => ttl,
+            None if Self::fits(usual, heartbeat, needed, trust) => usual,
+            None => usual.max(Self::smallest(heartbeat, needed, trust)?),
+        };
         let grace = grace.unwrap_or_else(|| Self::largest_grace(ttl, heartbeat, trust));
         Self::new(ttl, heartbeat, grace, redis_wait, trust)
     }
 
     /// The smallest time to live that fits, rounded up to 10 ms.
-    fn smallest(heartbeat: Option<Duration>, grace: Duration, trust: Trust) -> Duration {
-        let mut candidates = (1..=1_000_000).map(|n| GRAIN * n);
-        candidates.find(|&ttl| Self::fits(ttl, heartbeat, grace, trust)).unwrap_or(Duration::MAX)
+    fn smallest(heartbeat: Option<Duration>, grace: Duration, trust: Trust) -> Result<Duration, ConfigError> {
+        let mut candidates = (1..=LONGEST_TTL.as_secs() * 100).map(|n| Duration::from_millis(n * 10));
+        let smallest = candidates.find(|&ttl| Self::fits(ttl, heartbeat, grace, trust));
+        smallest.ok_or(ConfigError::NoLease { longest: LONGEST_TTL })
     }
 
     /// The longest grace that fits, within the usual one.
@@ -335,6 +349,16 @@ impl Config {
     /// Whether the guard is trusted.
     pub fn trust(&self) -> Trust {
         self.trust
+    }
+
+    /// How long a marker may be silent before its claim may be taken over: STEP_STALE_SECS. Without trust in the guard,
+    /// at least as long as the step of a leader that has frozen may go on: to the end of its lease, counted from the
+    /// beat before.
+    pub fn stale_after(&self) -> Duration {
+        match (&self.election, self.trust) {
+            (Election::Lease(times), Trust::NotTrusted) => self.policy.stale_after.max(times.ttl() + self.beat_every()),
+            _ => self.policy.stale_after,
+        }
     }
 
     /// Time between two beats: a sixth of the time a marker may be silent, within 200 ms and 10 s.

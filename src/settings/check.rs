@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::env::{Env, Overlay};
 use super::mask::Mask;
-use super::number::{count, seconds};
+use super::number::{count, seconds, seconds_between};
 use super::parse::{self, LogFormat, LogLevel, VolumeLocks};
 use super::pick::{Picked, pick, read};
 use super::plan_file::{LoadedPlan, StepDefaults};
@@ -299,12 +299,7 @@ fn limit(text: &str) -> Result<Option<Duration>, String> {
 
 /// Without any pause, a step that asks to be tried again later would be tried without end.
 fn backoff(text: &str) -> Result<Duration, String> {
-    let span = seconds(text)?;
-    if (Duration::from_millis(100)..=Duration::from_secs(300)).contains(&span) {
-        Ok(span)
-    } else {
-        Err(format!("{text} s is out of range; 0.1 to 300 s are allowed"))
-    }
+    seconds_between(text, Duration::from_millis(100), Duration::from_secs(300))
 }
 
 #[cfg(test)]

@@ -18,13 +18,13 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
 }
 
-/// A span that is neither nothing nor longer than `most` seconds.
-pub(super) fn seconds_up_to(text: &str, most: u32) -> Result<Duration, String> {
+/// A span of `least` to `most`.
+pub(super) fn seconds_between(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
     let span = seconds(text)?;
-    if span.is_zero() || span > Duration::from_secs(most.into()) {
-        return Err(format!("{text} s is out of range; more than 0 and at most {most} s are allowed"));
+    if (least..=most).contains(&span) {
+        return Ok(span);
     }
-    Ok(span)
+    Err(format!("{text} s is out of range; {} to {} s are allowed", least.as_secs_f64(), most.as_secs_f64()))
 }
 
 /// The number of a TCP port. What was given is not shown: it may be a password in the wrong place.
@@ -56,10 +56,11 @@ mod tests {
 
     #[test]
     fn some_spans_are_bounded() {
-        assert_eq!(seconds_up_to("0.5", 60), Ok(Duration::from_millis(500)));
-        assert_eq!(seconds_up_to("60", 60), Ok(Duration::from_secs(60)));
-        for text in ["0", "0.0", "60.01", "-1", "x"] {
-            assert!(seconds_up_to(text, 60).is_err(), "{text}");
+        let bounded = |text| seconds_between(text, Duration::from_millis(500), Duration::from_secs(60));
+        assert_eq!(bounded("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(bounded("60"), Ok(Duration::from_secs(60)));
+        for text in ["0", "0.49", "60.01", "-1", "x"] {
+            assert!(bounded(text).is_err(), "{text}");
         }
     }
 

@@ -13,9 +13,9 @@ use crate::protocol::Scope;
 pub struct RedisSettings {
     /// Which server, and which settings say so.
     pub server: Server,
-    /// How long a lease lasts without renewal; more than 0 and at most an hour. `None`: as the other times ask for.
+    /// How long a lease lasts without renewal; 0.5 s to 10,000 s. `None`: as the other times ask for.
     pub ttl: Option<Duration>,
-    /// Time between two renewals; more than 0 and at most 20 minutes. `None`: a sixth of the lease.
+    /// Time between two renewals; 50 ms to an hour. `None`: a sixth of the lease.
     pub heartbeat: Option<Duration>,
     /// How long a Redis that cannot be reached is waited for while nobody is at work. "For ever" is thirty years.
     pub wait: Duration,

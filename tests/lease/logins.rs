@@ -33,6 +33,7 @@ const NEEDED: &[&str] = &[
     "+del",
     "+publish",
     "+subscribe",
+    "+select",
 ];
 
 #[tokio::test]
@@ -41,6 +42,8 @@ async fn a_user_with_the_rights_that_are_asked_for_can_do_everything() {
     let redis = RedisServer::start();
     add_user(&redis, NEEDED);
     let url = format!("redis://shepherd:p%40ss%2Fw@127.0.0.1:{}", redis.port());
+    // In another database, it has to SELECT.
+    at(Server::parse(&format!("{url}/1")).unwrap()).acquired().await;
     let mut replica = at(Server::parse(&url).unwrap());
     replica.is_listening().await;
     replica.acquired().await;

@@ -1,6 +1,7 @@
 //! A server that dies, freezes or comes back.
 
 use bellwether::lease::{Answer, FailureClass};
+use bellwether::process::boottime;
 use tokio::time::Instant;
 
 use crate::redis_server::RedisServer;
@@ -51,8 +52,61 @@ async fn a_release_works_after_a_request_that_was_given_up() {
     assert!(is_timeout(&replica.renew().await));
     redis.thaw();
     replica.client.release();
-    replica.client.finish().await;
+    assert_eq!(replica.client.finish().await, Ok(()));
     assert_eq!(redis.cli(&["EXISTS", LEASE]), "0");
+}
+
+#[tokio::test]
+async fn a_frozen_server_hears_of_the_release_when_it_goes_on_whatever_was_asked_before() {
+    for is_connected in [true, false] {
+        let redis = RedisServer::start();
+        let mut replica = start(1, server_of(&redis), SHORT);
+        replica.acquired().await;
+        redis.freeze();
+        if !is_connected {
+            assert!(is_timeout(&replica.renew().await));
+        }
+        // It hangs, and the release follows it.
+        replica.client.renew();
+        replica.client.release();
+        let failure = replica.client.clone().finish().await.unwrap_err();
+        assert_eq!(failure.class, FailureClass::Timeout);
+        redis.thaw();
+        eventually("the release", || redis.cli(&["EXISTS", LEASE]) == "0").await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_that_is_away_did_not_confirm_is_said_at_the_end() {
+    let mut redis = RedisServer::start();
+    let mut replica = replica(1, &redis);
+    replica.acquired().await;
+    redis.kill();
+    replica.client.release();
+    assert_eq!(replica.client.finish().await.unwrap_err().class, FailureClass::Refused);
+}
+
+#[tokio::test]
+async fn a_lease_is_valid_from_before_it_was_asked_for_however_late_the_answer() {
+    let redis = RedisServer::start();
+    let mut replica = start(1, server_of(&redis), PATIENT);
+    replica.acquired().await;
+    redis.freeze();
+    replica.client.renew();
+    eventually("the request in the server's socket", || waits_in_socket(redis.port())).await;
+    let asked_by = boottime::now();
+    redis.thaw();
+    let (sent, _) = granted(replica.answer().await);
+    assert!(sent <= asked_by);
+}
+
+/// Whether something that was sent to this port has not been read, as the kernel's table tells.
+fn waits_in_socket(port: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().skip(1).any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields[1].ends_with(&format!(":{port:04X}")) && !fields[4].ends_with(":00000000") && fields[3] == "01"
+    })
 }
 
 #[tokio::test]

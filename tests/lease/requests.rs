@@ -189,11 +189,11 @@ async fn finishing_waits_for_the_release_and_leaves_no_connection() {
     replica.acquired().await;
     let clone = replica.client.clone();
     replica.client.release();
-    replica.client.finish().await;
+    replica.client.finish().await.unwrap();
     assert_eq!(redis.cli(&["EXISTS", LEASE]), "0");
     eventually("both connections closed", || !redis.cli(&["CLIENT", "LIST"]).contains("127.0.0.1:")).await;
     clone.acquire();
-    clone.finish().await;
+    clone.finish().await.unwrap();
     assert_eq!(redis.cli(&["EXISTS", LEASE]), "0");
 }
 
@@ -205,7 +205,7 @@ async fn finishing_without_a_release_waits_for_nothing() {
     replica.client.acquire();
     tokio::task::yield_now().await;
     // It would take the requests' limit, a minute, if it waited for the one under way.
-    tokio::time::timeout(PATIENT / 2, replica.client.finish()).await.unwrap();
+    tokio::time::timeout(PATIENT / 2, replica.client.finish()).await.unwrap().unwrap();
     redis.thaw();
 }
 
@@ -218,7 +218,7 @@ async fn finishing_never_takes_longer_than_one_request() {
     tokio::task::yield_now().await;
     replica.client.release();
     let began = tokio::time::Instant::now();
-    replica.client.finish().await;
+    replica.client.finish().await.unwrap_err();
     assert!(began.elapsed() >= SHORT, "it did wait");
     redis.thaw();
 }

@@ -138,6 +138,26 @@ fn without_trust_an_old_marker_is_watched_before_it_is_taken_over() {
 }
 
 #[test]
+fn without_trust_a_lease_longer_than_the_silence_keeps_a_successor_waiting_for_its_end() {
+    let times = LeaseTimes::new(secs(30), None, secs(1), secs(120), Trust::NotTrusted).unwrap();
+    let policy = Policy { stale_after: secs(6), ..Policy::default() };
+    let config = Config::new(usual_plan(), Election::Lease(times), Trust::NotTrusted, policy).unwrap();
+    assert_eq!(config.stale_after(), secs(31));
+    let mut world = World::new(false);
+    world.scripts = Box::new(|_, _| Script { lasts: secs(100), end: StepEnd::Exit(0) });
+    let lives = [(); 3].map(|()| world.start("v1", &config));
+    world.run_until(secs(10), "steps run", |world| world.running().len() == 2);
+    world.run_for(secs(3));
+    let leader = world.leader().unwrap();
+    world.freeze(leader);
+    // Redis gives the lease away at once, though the shims' deadline is far off. The referee watches.
+    world.redis.flush();
+    world.run_until(secs(60), "another leads", |world| world.leader().is_some_and(|life| life != leader));
+    world.thaw(leader);
+    all_hand_off(&mut world, &lives);
+}
+
+#[test]
 fn without_trust_nothing_is_started_that_could_not_be_stopped_in_time() {
     let mut world = World::new(false);
     world.scripts = Box::new(|_, _| Script { lasts: secs(10), end: StepEnd::Exit(0) });
@@ -237,6 +257,19 @@ fn nobody_asks_redis_for_anything_once_it_is_announced_ready() {
 }
 
 #[test]
+fn a_burst_of_announcements_is_obeyed_now_and_then() {
+    let (mut world, _) = start_three(Trust::Trusted);
+    world.scripts = Box::new(|_, _| Script { lasts: secs(3600), end: StepEnd::Exit(0) });
+    let before = world.redis.requests;
+    for _ in 0..1000 {
+        world.announce();
+        world.run_for(Duration::from_millis(1));
+    }
+    let asked = world.redis.requests - before;
+    assert!((2..=2 * 1000 / 20 + 10).contains(&asked), "{asked}");
+}
+
+#[test]
 fn a_leader_whose_lease_is_anothers_announces_what_it_has_made_ready() {
     let (mut world, lives) = start_three(Trust::Trusted);
     world.run_until(secs(120), "the last step runs", |world| {
@@ -313,6 +346,8 @@ fn what_is_not_said_of_the_times_is_derived() {
     assert_eq!(derive(None, Some(60), 120, untrusted), Some((88.64, 60.0)), "raised for an explicit grace");
     assert_eq!(derive(Some(20), None, 120, untrusted), Some((20.0, 5.0)));
     assert_eq!(derive(Some(20), Some(30), 120, untrusted), None);
+    assert_eq!(derive(None, Some(1_000_000_000), 120, untrusted), None, "no lease is long enough");
+    assert_eq!(derive(None, Some(1_000_000_000), 120, trusted), Some((30.0, 1e9)));
 }
 
 #[test]

@@ -153,10 +153,7 @@ impl Desk {
     fn release(&mut self) -> Option<String> {
         let (client, runtime) = self.client.take().zip(self.runtime.as_ref())?;
         client.release();
-        runtime.block_on(client.finish());
-        let mut answers = std::iter::from_fn(|| self.answers.try_recv().ok());
-        answers
-            .find_map(|answer| if let Answer::NotReleased(failure) = answer { Some(failure.to_string()) } else { None })
+        runtime.block_on(client.finish()).err().map(|failure| failure.to_string())
     }
 }
 

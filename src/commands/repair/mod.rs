@@ -69,8 +69,9 @@ impl Repair {
         let volume = brief::volume(&settings);
         let finding = brief::trust(&settings, &volume)?;
         let explained = |error| Refusal { exit: Exit::Usage, reason: brief::explain(&error, &settings, &finding) };
-        let election = brief::election(&settings, &volume, finding.trust).map_err(explained)?;
-        if election == Election::Guard && finding.trust == Trust::NotTrusted {
+        let config = brief::config(&settings, &volume, finding.trust).map_err(explained)?;
+        let election = config.election();
+        if *election == Election::Guard && finding.trust == Trust::NotTrusted {
             return Err(explained(ConfigError::GuardNotTrusted));
         }
         if finding.kind == TrustKind::Forgotten {
@@ -81,9 +82,9 @@ impl Repair {
         }
         let prepared = volume.prepare(volume.replica().id).map_err(of_volume)?;
         prepared.warnings.iter().for_each(|warning| complain(warning));
-        let lease = lease::take(&settings, &volume, &election, finding.trust, prepared.id)?;
+        let lease = lease::take(&settings, &volume, election, finding.trust, prepared.id)?;
         let guard = take_guard(&volume)?;
-        let survey = Survey::take(&volume, settings.stale).map_err(of_volume)?;
+        let survey = Survey::take(&volume, config.stale_after()).map_err(of_volume)?;
         Ok(Repair { settings, volume, guard, lease, survey, epoch: OnceCell::new() })
     }
 

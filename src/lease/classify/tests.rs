@@ -80,7 +80,7 @@ fn errors_of_the_system_are_told_apart() {
 fn a_failure_is_a_sentence_with_the_setting_to_look_at() {
     let refused = of_io(&io::Error::from_raw_os_error(libc::ECONNREFUSED), &server());
     insta::assert_snapshot!(refused, @"nobody listens at redis://db:6379/0 (Connection refused (os error 111)); is it running? look at BELLWETHER_REDIS_URL");
-    insta::assert_snapshot!(Failure::timeout(&server(), Duration::from_millis(250)), @"redis://db:6379/0 does not answer (within 0.25 s); look at BELLWETHER_REDIS_URL, at its load, and for a firewall on the way");
+    insta::assert_snapshot!(Failure::timeout(&server(), Duration::from_millis(250)), @"redis://db:6379/0 does not answer (within 0.25 s); look at BELLWETHER_REDIS_URL, at its load, and for a firewall on the way; is that too short for this network? a longer LOCK_RENEW_TTL_SECS or STEP_STALE_SECS allows more");
     insta::assert_snapshot!(said("NOAUTH Authentication required."), @"redis://db:6379/0 wants a password (NOAUTH Authentication required.); put it into BELLWETHER_REDIS_URL");
     insta::assert_snapshot!(said("NOPERM this user has no permissions to run the 'evalsha' command"), @"redis://db:6379/0 does not permit what the lease needs (NOPERM this user has no permissions to run the 'evalsha' command); its user needs ~bellwether:* &bellwether:* +eval +evalsha +get +set +pttl +pexpire +del +publish +subscribe");
     insta::assert_snapshot!(said("LOADING Redis is loading the dataset in memory"), @"redis://db:6379/0 is still reading its data (LOADING Redis is loading the dataset in memory); it will be ready by itself");

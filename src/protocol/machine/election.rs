@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Guard, Machine, Role};
+use super::{BETWEEN_ANNOUNCED, Guard, Machine, Role};
 use crate::protocol::action::{Action, Actions, Notice};
 use crate::protocol::config::{Election, LeaseTimes, Trust};
 use crate::protocol::lease::Ask;
@@ -104,9 +104,15 @@ impl Machine {
     }
 
     pub(super) fn handle_announced(&mut self, now: Timestamp) {
-        self.look_from(now);
+        if now < self.announced_at {
+            // A look on account of the one before is still to come.
+            return;
+        }
+        let at = now.max(self.announced_at + BETWEEN_ANNOUNCED);
+        self.announced_at = at;
+        self.look_from(at);
         if self.role == Role::Following && self.is_competing() && !self.lease.is_held(now) {
-            self.lease.ask_from(now);
+            self.lease.ask_from(at);
         }
     }
 

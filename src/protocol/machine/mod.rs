@@ -31,6 +31,9 @@ const NOTE_EVERY: Duration = Duration::from_secs(60);
 /// How often a busy guard and a full volume are reported.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 
+/// Announcements that come faster than this are obeyed together.
+const BETWEEN_ANNOUNCED: Duration = Duration::from_millis(20);
+
 /// How soon an operation that met a full volume is tried again, and a silent marker is looked at again.
 const EVERY_SECOND: Duration = Duration::from_secs(1);
 
@@ -124,6 +127,8 @@ pub struct Machine {
     retiring: usize,
     /// Nothing is started before the next look: somebody has been heard of whom the last one called silent.
     must_look: bool,
+    /// When the last announcement was, or will be, obeyed.
+    announced_at: Timestamp,
     /// How often this replica was asked to stop.
     stops: u8,
     note_at: Timestamp,
@@ -153,6 +158,7 @@ impl Machine {
             marked: false,
             retiring: 0,
             must_look: false,
+            announced_at: Timestamp::ZERO,
             stops: 0,
             note_at: Timestamp::ZERO,
             full_note_at: Timestamp::ZERO,
@@ -368,7 +374,7 @@ impl Machine {
 
     fn judge(&self) -> Judge {
         let holds = self.guard == Guard::Held;
-        Judge::new(self.config.policy.stale_after, self.config.trust(), holds, self.looks.last)
+        Judge::new(self.config.stale_after(), self.config.trust(), holds, self.looks.last)
     }
 
     /// A later revision has begun and we are not allowed to go back.

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use super::Check;
 use crate::lease::{Origin, Server, host_and_port};
-use crate::settings::number::{LONGEST_SECS, port, seconds, seconds_up_to};
+use crate::settings::number::{LONGEST_SECS, port, seconds, seconds_between};
 use crate::settings::parse;
 use crate::settings::problem::{Notice, Problem};
 use crate::settings::redis::RedisSettings;
 use crate::settings::table::{find, names as n};
 
-/// The longest lease, in seconds. A leader whose host died is replaced no sooner.
-const LONGEST_TTL: u32 = 3600;
-/// The longest time between renewals, in seconds: a third of the longest lease.
-const LONGEST_HEARTBEAT: u32 = 1200;
+/// The shortest and the longest lease. In less, a request has no time to be answered; a leader whose host died is
+/// replaced no sooner.
+const TTL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10_000));
+/// The shortest and the longest time between renewals.
+const HEARTBEAT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3600));
 
 /// What is wrong has been told.
 pub(super) struct Told;
@@ -25,8 +26,8 @@ impl Check<'_> {
     pub(super) fn redis(&mut self) -> Result<Option<RedisSettings>, Told> {
         let server = self.server();
         let here = self.problems.len();
-        let ttl = self.optional(n::TTL, |text| seconds_up_to(text, LONGEST_TTL));
-        let heartbeat = self.optional(n::HEARTBEAT, |text| seconds_up_to(text, LONGEST_HEARTBEAT));
+        let ttl = self.optional(n::TTL, |text| seconds_between(text, TTL.0, TTL.1));
+        let heartbeat = self.optional(n::HEARTBEAT, |text| seconds_between(text, HEARTBEAT.0, HEARTBEAT.1));
         // What is wrong has been told; the place is looked at all the same, so that its mistakes are told, too.
         let wait = self.value(n::REDIS_WAIT, wait).unwrap_or_default();
         let scope = self.optional(n::SCOPE, parse::scope);

@@ -131,7 +131,7 @@ fn every_problem_is_told_at_once() {
     BELLWETHER_VOLUME: disagrees with SITES_DIR, which means the same; unset one of them
     BELLWETHER_REDIS_URL: is neither redis://[user:password@]host[:port][/db] nor unix:///path/to/socket
     LOCK_RENEW_TTL_SECS: "1h" is no number of seconds; write digits alone, such as 30 or 0.5
-    LOCK_HEARTBEAT_SECS: 0 s is out of range; more than 0 and at most 1200 s are allowed
+    LOCK_HEARTBEAT_SECS: 0 s is out of range; 0.05 to 3600 s are allowed
     BELLWETHER_REDIS_WAIT_SECS: "-1" is no number of seconds; write digits alone, such as 30 or 0.5
     BELLWETHER_SCOPE: holds '{' at position 1; allowed are letters, digits and, after the first, '.', '_' and '-'
     BELLWETHER_VOLUME_LOCKS: "trust" is none of auto, trusted, untrusted; did you mean "trusted"?

@@ -196,6 +196,13 @@ impl World {
         self.due.insert((at, self.sequence), due);
     }
 
+    /// Somebody announces something to everybody.
+    pub fn announce(&mut self) {
+        for life in self.living().collect::<Vec<Life>>() {
+            self.deliver_in(Duration::ZERO, life, Event::Announced);
+        }
+    }
+
     fn deliver_in(&mut self, after: Duration, life: Life, event: Event) {
         self.schedule(self.now + after, Due::Deliver(life, event));
     }

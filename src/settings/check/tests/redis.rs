@@ -155,6 +155,7 @@ fn what_is_ignored_is_noticed() {
     ");
     for quiet in [
         &[URL, ("LOCK_REDIS_HOST", "url"), ("LOCK_REDIS_PORT", "1"), ("LOCK_REDIS_PASS", "other")][..],
+        &[("BELLWETHER_REDIS_URL", "redis://url"), ("LOCK_REDIS_HOST", "url")],
         &[URL, APP[0], APP[1], QUEUE],
         &[LOCK[0], APP[0], QUEUE],
         &[APP[0], QUEUE],
@@ -183,13 +184,13 @@ fn times_and_scope_are_read() {
     assert_eq!((all.wait, all.scope.unwrap().as_str()), (Duration::from_secs(1_000_000_000), "shop.v1"));
     let wrong = bench(&[
         QUEUE,
-        ("LOCK_RENEW_TTL_SECS", "3600.1"),
-        ("LOCK_HEARTBEAT_SECS", "1201"),
+        ("LOCK_RENEW_TTL_SECS", "10000.1"),
+        ("LOCK_HEARTBEAT_SECS", "0.04"),
         ("BELLWETHER_SCOPE", "a b"),
     ]);
     insta::assert_snapshot!(wrong.refused(), @r"
-    LOCK_RENEW_TTL_SECS: 3600.1 s is out of range; more than 0 and at most 3600 s are allowed
-    LOCK_HEARTBEAT_SECS: 1201 s is out of range; more than 0 and at most 1200 s are allowed
+    LOCK_RENEW_TTL_SECS: 10000.1 s is out of range; 0.5 to 10000 s are allowed
+    LOCK_HEARTBEAT_SECS: 0.04 s is out of range; 0.05 to 3600 s are allowed
     BELLWETHER_SCOPE: holds ' ' at position 2; allowed are letters, digits and, after the first, '.', '_' and '-'
     ");
 }
