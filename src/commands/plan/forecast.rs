@@ -5,25 +5,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::commands::report::{self, Report, State, StepState};
-use crate::commands::words;
-use crate::protocol::{self, LeaseTimes, OnDowngrade, OnFailure, StepId, Trust};
+use super::verdict::{self, Verdict};
+use crate::commands::report::{self, Report, StepState};
+use crate::commands::{lease, words};
+use crate::protocol::{self, LeaseTimes, StepId, Trust};
 use crate::settings::Settings;
-use crate::volume::{SCHEMA, TrustFinding};
-
-/// What a replica as a whole would do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Verdict {
-    /// Become the command at once.
-    HandOff,
-    /// Take the guard, after the lease if that elects, and do the work.
-    Lead,
-    /// Wait for somebody else.
-    Follow,
-    /// End, or stay without becoming the command.
-    Refuse,
-}
+use crate::volume::{SCHEMA, TrustFinding, Volume};
 
 /// What would be done about a step by a replica that leads.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -50,6 +37,8 @@ pub(super) struct Forecast {
     pub(super) verdict: Verdict,
     pub(super) reason: String,
     pub(super) election: Election,
+    /// As in `status --json`; `null`: there is no Redis, or it was not asked, as the verdict does not depend on it.
+    pub(super) lease: Option<lease::Lease>,
     pub(super) needs: Vec<String>,
     /// `null`: for ever.
     pub(super) needs_wait_secs: Option<f64>,
@@ -143,9 +132,19 @@ impl Times {
 }
 
 impl Forecast {
-    /// `refusal`: why `run` would refuse this configuration, unless it has nothing left to do.
-    pub(super) fn of(settings: &Settings, election: Election, refusal: Option<String>, report: &Report) -> Forecast {
-        let (verdict, reason) = verdict(settings, &election, refusal, report);
+    /// `refusal`: why `run` would refuse this configuration, unless it has nothing left to do. Asks Redis for the lease's
+    /// holder if the verdict depends on it.
+    pub(super) fn of(
+        settings: &Settings,
+        election: Election,
+        refusal: Option<String>,
+        report: &Report,
+        volume: &Volume,
+    ) -> Forecast {
+        let settled = verdict::before_election(settings, refusal, report);
+        let redis = settings.redis.as_ref().filter(|_| settled.is_none());
+        let lease = redis.map(|redis| lease::Lease::look(redis, volume));
+        let (verdict, reason) = settled.unwrap_or_else(|| verdict::of_election(lease.as_ref(), settings, report));
         let plan = &settings.plan;
         Forecast {
             schema: SCHEMA,
@@ -156,53 +155,13 @@ impl Forecast {
             verdict,
             reason,
             election,
+            lease,
             needs: plan.needs.iter().map(ToString::to_string).collect(),
             needs_wait_secs: settings.needs_wait.map(|wait| wait.as_secs_f64()),
             steps: plan.plan.ids().map(|id| step(settings, report, id)).collect(),
             problems: report.problems.clone(),
         }
     }
-}
-
-fn verdict(settings: &Settings, election: &Election, refusal: Option<String>, report: &Report) -> (Verdict, String) {
-    let newest = report.superseded_by.as_deref().filter(|_| !settings.allow_rollback);
-    if report.state == State::Ready && (report.superseded_by.is_none() || newest.is_some()) {
-        return match (newest, settings.on_downgrade) {
-            (None, _) => (Verdict::HandOff, "the revision is ready".to_owned()),
-            (Some(newest), OnDowngrade::Warn) => {
-                (Verdict::HandOff, format!("the revision is ready; with a warning, as {newest} has begun since"))
-            }
-            (Some(newest), OnDowngrade::Refuse) => {
-                (Verdict::Refuse, format!("{newest} has begun since (BELLWETHER_ON_DOWNGRADE=refuse)"))
-            }
-        };
-    }
-    if let Some(refusal) = refusal {
-        return (Verdict::Refuse, refusal);
-    }
-    if report.state == State::Failed {
-        let hold = match settings.on_failure {
-            OnFailure::Exit => "exit 78",
-            OnFailure::Hold => "stay, not ready (BELLWETHER_ON_FAILURE=hold)",
-        };
-        return (Verdict::Refuse, format!("a step has failed for good: {hold}; `bellwether retry` clears that"));
-    }
-    if let Some(newest) = newest {
-        let text = format!("superseded by {newest}: it never leads, and waits for its own ready marker");
-        return (Verdict::Follow, text);
-    }
-    if !settings.may_lead {
-        return (Verdict::Follow, "this replica never leads (IS_LEADER is not 1)".to_owned());
-    }
-    if report.guard.state == "held" {
-        let taker = report.guard.last_taken_by.as_ref().map(words::taker);
-        return (Verdict::Follow, format!("the guard is held by {}", taker.as_deref().unwrap_or("somebody")));
-    }
-    let rollback =
-        report.superseded_by.as_ref().map(|newest| format!("; it goes back from {newest} (BELLWETHER_ALLOW_ROLLBACK)"));
-    let guard = if report.guard.state == "free" { "nobody holds the guard" } else { "if nobody holds the guard" };
-    let lease = election.lease.as_ref().map(|lease| format!("; it asks {} for the lease first", lease.server));
-    (Verdict::Lead, format!("{guard}{}{}", lease.unwrap_or_default(), rollback.unwrap_or_default()))
 }
 
 fn step(settings: &Settings, report: &Report, id: StepId) -> Step {

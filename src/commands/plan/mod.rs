@@ -1,7 +1,9 @@
-//! `plan`: what `run` would do now, and why. Reads only, and asks no Redis.
+//! `plan`: what `run` would do now, and why. Reads only. Redis is asked who has the lease if the answer depends on
+//! it, for a second at the longest.
 
 mod forecast;
 mod text;
+mod verdict;
 
 use super::brief::{self, Refusal};
 use super::print;
@@ -45,5 +47,5 @@ fn forecast(settings: &Settings) -> Result<forecast::Forecast, Refusal> {
     let config = brief::config(settings, &volume, finding.trust);
     let refusal = config.as_ref().err().map(|error| brief::explain(error, settings, &finding));
     let election = forecast::Election::of(settings, &finding, config.ok().as_ref().map(Config::election));
-    Ok(forecast::Forecast::of(settings, election, refusal, &report))
+    Ok(forecast::Forecast::of(settings, election, refusal, &report, &volume))
 }

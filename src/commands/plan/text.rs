@@ -1,6 +1,7 @@
 //! The forecast for people.
 
-use super::forecast::{Deed, Forecast, Step, Times, Verdict};
+use super::forecast::{Deed, Forecast, Step, Times};
+use super::verdict::Verdict;
 use crate::commands::words;
 
 const HEADING: [&str; 4] = ["STEP", "ACTION", "WHY", "ATTEMPTS LEFT"];
@@ -8,14 +9,8 @@ const HEADING: [&str; 4] = ["STEP", "ACTION", "WHY", "ATTEMPTS LEFT"];
 pub(super) fn render(forecast: &Forecast) -> String {
     let election = &forecast.election;
     let trust = if election.is_trusted { "trusted" } else { "not trusted" };
-    let verdict = match forecast.verdict {
-        Verdict::HandOff => "hand off to the command at once",
-        Verdict::Lead => "lead",
-        Verdict::Follow => "follow",
-        Verdict::Refuse => "refuse",
-    };
     let mut lines = vec![
-        format!("run would {verdict}: {}", forecast.reason),
+        format!("{}: {}", headline(forecast.verdict), forecast.reason),
         format!("revision {}", forecast.revision),
         format!("plan     {} (digest {})", forecast.plan, forecast.digest),
         format!("volume   {}", forecast.volume.display()),
@@ -47,6 +42,17 @@ pub(super) fn render(forecast: &Forecast) -> String {
         lines.extend(forecast.problems.iter().map(|problem| format!("    {problem}")));
     }
     lines.join("\n")
+}
+
+fn headline(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::HandOff => "run would hand off to the command at once",
+        Verdict::Lead => "run would lead",
+        Verdict::Follow => "run would follow",
+        Verdict::Wait => "run would wait",
+        Verdict::Refuse => "run would refuse",
+        Verdict::Unknown => "it cannot be told whether run would lead",
+    }
 }
 
 fn times(times: &Times) -> String {

@@ -42,6 +42,9 @@ pub(super) fn take(
             desk.release();
             Err(Refusal { exit: Exit::Unavailable, reason: format!("{failure}; nothing was touched") })
         }
+        Answer::Denied { foreign: Some(failure), .. } => {
+            Err(Refusal { exit: Exit::Unavailable, reason: format!("{failure}; nothing was touched") })
+        }
         denied => Err(Refusal { exit: Exit::TryLater, reason: why(denied) }),
     }
 }
@@ -77,7 +80,6 @@ fn setup(redis: &RedisSettings, times: &LeaseTimes, volume: &Volume, id: Uuid) -
 /// Why it is denied.
 fn why(denied: Answer) -> String {
     let (holder, left) = match denied {
-        Answer::Denied { foreign: Some(failure), .. } => return format!("{failure}; nothing was touched"),
         Answer::Denied { holder, left, .. } => (holder, words::span(left)),
         other => return format!("the lease is not granted ({other:?}); nothing was touched"),
     };

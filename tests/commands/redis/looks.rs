@@ -1,4 +1,4 @@
-//! `status` and `plan`.
+//! `status`.
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -135,7 +135,9 @@ fn no_secret_is_shown() {
     let wrong = wrong.with("BELLWETHER_SCOPE", SCOPE);
     assert_eq!(scene.status()["lease"]["state"], "free");
     assert_eq!(wrong.status()["lease"]["state"], "unknown");
-    for (scene, command) in [(&scene, "status"), (&wrong, "status"), (&scene, "plan"), (&wrong, "reset")] {
+    for (scene, command) in
+        [(&scene, "status"), (&wrong, "status"), (&scene, "plan"), (&wrong, "plan"), (&wrong, "reset")]
+    {
         for said in
             [scene.say(&[command]), scene.say(&[command, if command == "reset" { "--force" } else { "--json" }])]
         {
@@ -160,47 +162,4 @@ fn a_watch_tells_of_the_lease_as_it_changes() {
     redis.thaw();
     lines.await_line("lease: held by host ");
     drop(leader);
-}
-
-#[test]
-fn a_plan_says_who_elects_and_asks_nobody() {
-    let mut redis = RedisServer::start();
-    let scene = scene(FRAGILE, &redis);
-    redis.kill();
-    let shown = scene.shown(&["plan"]).replace(&redis.url(), "[redis]");
-    let head: Vec<&str> = shown.lines().take_while(|line| !line.is_empty()).collect();
-    let head: Vec<&str> =
-        head.into_iter().filter(|line| !line.starts_with("plan") && !line.starts_with("guard")).collect();
-    assert_snapshot!(head.join("\n"), @"
-    run would lead: nobody holds the guard; it asks [redis]/0 for the lease first
-    revision v1
-    volume [volume]
-    election by a lease in [redis]/0: TTL [span], heartbeat [span], grace [span]
-    ");
-    let election = |env: &[(&str, &str)]| scene.say_with(env, &["plan", "--json"]).json()["election"].clone();
-    let lease = json!({ "server": format!("{}/0", redis.url()), "scope": SCOPE,
-                        "times": { "ttl_secs": 30.0, "heartbeat_secs": 5.0, "grace_secs": 0.2 } });
-    assert_eq!((&election(&[])["by"], &election(&[])["lease"]), (&json!("lease"), &lease));
-    assert_eq!(election(&[("IS_LEADER", "0")])["lease"]["times"], Value::Null);
-    let alone = election(&[("BELLWETHER_REDIS_URL", "none"), ("BELLWETHER_SCOPE", "")]);
-    assert_eq!((&alone["by"], &alone["lease"]), (&json!("guard"), &Value::Null));
-}
-
-#[test]
-fn a_plan_refuses_what_run_would_refuse_in_the_same_words() {
-    let redis = RedisServer::start();
-    let scene = scene(FRAGILE, &redis);
-    let untrusted = ("BELLWETHER_VOLUME_LOCKS", "untrusted");
-    let forecast = scene.say_with(&[untrusted], &["plan", "--json"]).json();
-    assert_eq!((&forecast["verdict"], &forecast["election"]["is_trusted"]), (&json!("lead"), &json!(false)));
-    for env in
-        [&[("LOCK_RENEW_TTL_SECS", "2"), ("LOCK_HEARTBEAT_SECS", "2")][..], &[("LOCK_RENEW_TTL_SECS", "3"), untrusted]]
-    {
-        let forecast = scene.say_with(env, &["plan", "--json"]).json();
-        let env = [env, &[("BELLWETHER_LOG", "error")]].concat();
-        let run = scene.say_with(&env, &["run", "--", "true"]);
-        assert_eq!((run.code, &forecast["verdict"]), (64, &json!("refuse")));
-        let reason = forecast["reason"].as_str().unwrap();
-        assert!(reason.contains("LOCK_RENEW_TTL_SECS") && run.err.contains(reason), "{reason}\n{}", run.err);
-    }
 }

@@ -1,6 +1,7 @@
 //! The same commands where a lease in Redis elects.
 
 mod looks;
+mod plans;
 mod repairs;
 
 use crate::redis_server::RedisServer;

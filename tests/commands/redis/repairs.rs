@@ -87,7 +87,7 @@ fn a_lease_that_is_nobodys_is_told_of() {
     let scene = failed(&redis);
     redis.cli(&["SET", LEASE, "mine"]);
     let (code, text) = refusal(&scene, &redis, &["retry"]);
-    assert_eq!(code, 75);
+    assert_eq!(code, 69);
     assert_snapshot!(text, @"something foreign stands in a key of ours at [redis]/0 (bellwether:{shop}:lease never expires); look at it with redis-cli, and remove it if nobody needs it; nothing was touched");
     assert_eq!(redis.cli(&["GET", LEASE]), "mine");
 }
