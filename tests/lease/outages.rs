@@ -90,6 +90,8 @@ async fn what_a_server_that_is_away_did_not_confirm_is_said_at_the_end() {
 async fn a_lease_is_valid_from_before_it_was_asked_for_however_late_the_answer() {
     let redis = RedisServer::start();
     let mut replica = start(1, server_of(&redis), PATIENT);
+    // Nothing else is said any more.
+    replica.is_listening().await;
     replica.acquired().await;
     redis.freeze();
     replica.client.renew();
