@@ -76,9 +76,14 @@ impl Scripts {
         self.holder.epoch = epoch;
     }
 
-    /// Sends the script's digest, and its text only if the server does not know it (any more).
+    /// Sends the script's digest, and its text only if the server does not know it (any more), or may have no time to
+    /// say so.
     pub(super) async fn run(&self, request: Request, connection: &mut Connection) -> Result<Reply, RedisError> {
         let lua = self.lua(request);
+        if request == Request::Release {
+            // Nobody may be there any more to hear that the digest is not known.
+            return send(&self.in_full(request), connection).await;
+        }
         match send(&self.command(request, "EVALSHA", &lua.digest), connection).await {
             Err(error) if is_unknown_script(&error) => send(&self.in_full(request), connection).await,
             result => result,

@@ -90,9 +90,10 @@ async fn what_a_server_that_is_away_did_not_confirm_is_said_at_the_end() {
 async fn a_lease_is_valid_from_before_it_was_asked_for_however_late_the_answer() {
     let redis = RedisServer::start();
     let mut replica = start(1, server_of(&redis), PATIENT);
-    // Nothing else is said any more.
+    // Nothing else is said any more, and the script is known.
     replica.is_listening().await;
     replica.acquired().await;
+    granted(replica.renew().await);
     redis.freeze();
     replica.client.renew();
     eventually("the request in the server's socket", || waits_in_socket(redis.port())).await;
