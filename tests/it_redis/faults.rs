@@ -192,7 +192,8 @@ fn a_leader_frozen_past_its_leases_end_is_not_replaced_while_it_holds_the_guard(
 #[test]
 fn a_leader_can_be_stopped_without_redis_and_another_goes_on_when_it_is_back() {
     for is_killed in [true, false] {
-        let mut stack = stack();
+        // Nobody could wait for its end: a Redis that was frozen has to hear that it is given back.
+        let mut stack = stack().env("LOCK_RENEW_TTL_SECS", "600");
         let mut scene = Scene::start(&stack);
         if is_killed {
             stack.redis_mut().kill();
@@ -201,6 +202,7 @@ fn a_leader_can_be_stopped_without_redis_and_another_goes_on_when_it_is_back() {
         }
         scene.leader.signal(Signal::TERM);
         assert_eq!(scene.leader.wait(), 143, "{}", scene.leader.log());
+        assert!(scene.leader.has_said("the lease is not given back"), "{}", scene.leader.log());
         assert!(!stack.has(MARKER) && stack.names(".bellwether/claims").is_empty());
         if is_killed {
             stack.redis_mut().restart();
