@@ -26,10 +26,24 @@ pub use step::Step;
 const NEEDS_WAIT: Duration = Duration::from_secs(300);
 
 /// Everything that is wrong with a [`Bootstrap`]; nothing was touched.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{}", Problem::render(problems))]
+///
+/// `Debug` is the same text as `Display`, a line for each mistake: it is what a `main` that returns the error prints.
+#[derive(Clone, Eq, PartialEq, thiserror::Error)]
 pub struct BootstrapError {
     problems: Vec<Problem>,
+}
+
+impl fmt::Display for BootstrapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this replica cannot be built; nothing was touched")?;
+        self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+impl fmt::Debug for BootstrapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl BootstrapError {

@@ -92,3 +92,5 @@ pub use driver::{StepContext, StepError, StepRecord, StepResult, Stopper};
 pub use process::shim::shim_if_asked;
 #[cfg(feature = "io")]
 pub use protocol::Trust;
+#[cfg(feature = "io")]
+pub use settings::Problem;

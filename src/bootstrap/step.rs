@@ -165,6 +165,9 @@ impl Step {
         if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
             complain("its timeout is 0; leave it out to let it run for ever".to_owned());
         }
+        if self.max_attempts == 0 {
+            complain("max_attempts is 0; at least one attempt is needed".to_owned());
+        }
         let Work::Command(StepCommand { run, check, env, cwd, user }) = &self.work else { return };
         for (what, words) in [("command", Some(run)), ("check", check.as_ref())] {
             let Some(words) = words else { continue };
