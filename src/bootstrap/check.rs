@@ -171,3 +171,6 @@ fn explain(error: &ConfigError, finding: &TrustFinding) -> Problem {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;
