@@ -1,7 +1,9 @@
 //! The embedding API: a builder, a replica, an outcome.
 //!
-//! It installs no signal handler, execs nothing, keeps no global state and writes to neither stdout nor stderr: what
-//! there is to say are events of [`tracing`]. Several replicas may live in one process.
+//! It installs no signal handler, execs nothing and writes to neither stdout nor stderr: what there is to say are events
+//! of [`tracing`]. Several replicas may live in one process, and know nothing of each other. Two things they share: a
+//! flag that [`shim_if_asked`](crate::shim_if_asked) was called, and a list of the children we have started, so that
+//! nobody reaps what another waits for.
 
 mod check;
 mod plan;

@@ -54,6 +54,9 @@
 //! | `commands` | what the binary does (feature `cli`) |
 //! | `test_util` | rehearsals of a plan in virtual time (feature `test-util`) |
 //!
+//! **Stability.** The root and `test_util`, with what their signatures name, are the embedding API, which follows semantic
+//! versioning; `Trust` keeps its two variants, so it may be matched on. All else in the modules is the binary's parts and may change in any minor version of 0.x.
+//!
 //! Features: `cli` and `redis` (default), `io` (implied by both) for embedding programs, `test-util` for tests of a plan, and
 //! nothing: the protocol alone.
 
