@@ -1,7 +1,9 @@
 //! The embedding API: a builder, a replica, an outcome.
 //!
-//! It installs no signal handler, execs nothing, keeps no global state and writes to neither stdout nor stderr: what
-//! there is to say are events of [`tracing`]. Several replicas may live in one process.
+//! It installs no signal handler, execs nothing and writes to neither stdout nor stderr: what there is to say are events
+//! of [`tracing`]. Several replicas may live in one process, and know nothing of each other. Two things they share: a
+//! flag that [`shim_if_asked`](crate::shim_if_asked) was called, and a list of the children we have started, so that
+//! nobody reaps what another waits for.
 
 mod check;
 mod plan;
@@ -26,10 +28,24 @@ pub use step::Step;
 const NEEDS_WAIT: Duration = Duration::from_secs(300);
 
 /// Everything that is wrong with a [`Bootstrap`]; nothing was touched.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{}", Problem::render(problems))]
+///
+/// `Debug` is the same text as `Display`, a line for each mistake: it is what a `main` that returns the error prints.
+#[derive(Clone, Eq, PartialEq, thiserror::Error)]
 pub struct BootstrapError {
     problems: Vec<Problem>,
+}
+
+impl fmt::Display for BootstrapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this replica cannot be built; nothing was touched")?;
+        self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+impl fmt::Debug for BootstrapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl BootstrapError {

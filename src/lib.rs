@@ -30,6 +30,11 @@
 //!   only where orphans come to us (the binary does this, an embedding program need not).
 //! - An async step that neither awaits nor returns cannot be ended. The guard stays held for as long, so nobody overlaps; but
 //!   on a volume whose locks are not trusted there is no shim that would end it at the lease's deadline.
+//! - A process that an async step starts itself (`tokio::process`) is not ours: it goes on after a stop, while the next leader
+//!   acts, unless the step ends it.
+//! - A clone of a step's context that is leaked keeps the run, the guard and everybody waiting; no timeout ends that.
+//! - A step that has failed for good is not tried again by itself: a new revision begins anew, or `bellwether retry` counts from
+//!   zero, with a plan file that has steps of the same names and markers.
 //! - A step in a database or service elsewhere is only as safe as that is told of epochs.
 //!
 #![cfg_attr(feature = "io", doc = include_str!("page/embedding.md"))]
@@ -48,6 +53,9 @@
 //! | `needs` | what a plan waits for before anybody leads |
 //! | `commands` | what the binary does (feature `cli`) |
 //! | `test_util` | rehearsals of a plan in virtual time (feature `test-util`) |
+//!
+//! **Stability.** The root and `test_util`, with what their signatures name, are the embedding API, which follows semantic
+//! versioning; `Trust` keeps its two variants, so it may be matched on. All else in the modules is the binary's parts and may change in any minor version of 0.x.
 //!
 //! Features: `cli` and `redis` (default), `io` (implied by both) for embedding programs, `test-util` for tests of a plan, and
 //! nothing: the protocol alone.
@@ -87,3 +95,5 @@ pub use driver::{StepContext, StepError, StepRecord, StepResult, Stopper};
 pub use process::shim::shim_if_asked;
 #[cfg(feature = "io")]
 pub use protocol::Trust;
+#[cfg(feature = "io")]
+pub use settings::Problem;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Bootstrap, Step, plan};
 use crate::driver::{LeaseSource, Setup, Work, WorkPlan};
 #[cfg(feature = "redis")]
-use crate::lease::Server;
+use crate::lease::{Origin, Server};
 use crate::process::shim;
 #[cfg(feature = "redis")]
 use crate::protocol::LeaseWish;
@@ -17,6 +17,10 @@ use crate::volume::{Replica as Identity, TrustFinding, TrustKind, Volume};
 /// How long a Redis that cannot be reached is waited for while nobody is at work, unless it is said.
 #[cfg(feature = "redis")]
 const REDIS_WAIT: Duration = Duration::from_secs(120);
+
+/// What a failure of Redis tells a programmer to look at.
+#[cfg(feature = "redis")]
+const ORIGIN: &str = "the URL given to .redis(url)";
 
 impl Bootstrap {
     pub(super) fn work(&self, problems: &mut Vec<Problem>) -> Option<WorkPlan> {
@@ -99,14 +103,16 @@ impl Bootstrap {
     #[cfg(feature = "redis")]
     pub(super) fn source(&self, problems: &mut Vec<Problem>) -> Option<LeaseSource> {
         let Some(url) = &self.lease.url else {
-            if self.lease.ttl.or(self.lease.heartbeat).or(self.lease.wait).is_some() {
-                problems
-                    .push(Problem::new("lease_ttl", "there is no lease without a Redis; name one with .redis(url)"));
+            let super::Lease { ttl, heartbeat, wait, .. } = self.lease;
+            for (what, span) in [("lease_ttl", ttl), ("heartbeat", heartbeat), ("redis_wait", wait)] {
+                if span.is_some() {
+                    problems.push(Problem::new(what, "there is no lease without a Redis; name one with .redis(url)"));
+                }
             }
             return None;
         };
         match Server::parse(url) {
-            Ok(server) => Some(LeaseSource { server, scope: None }),
+            Ok(server) => Some(LeaseSource { server: server.with_origin(Origin::of(ORIGIN)), scope: None }),
             Err(error) => {
                 problems.push(Problem::new("redis", format!("the URL {error}")));
                 None
@@ -165,3 +171,6 @@ fn explain(error: &ConfigError, finding: &TrustFinding) -> Problem {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

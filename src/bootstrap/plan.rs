@@ -42,7 +42,7 @@ pub(super) fn assemble(
     for text in needs {
         match Need::parse(text) {
             Ok(need) => draft.needs.push(need),
-            Err(error) => problems.push(Problem::new("need", format!("{error}"))),
+            Err(error) => problems.push(Problem::new(format!("need {:?}", shown(text)), error.to_string())),
         }
     }
     let Draft { steps, works, needs, .. } = draft;
@@ -60,6 +60,17 @@ pub(super) fn assemble(
             problems.extend(errors.iter().map(|error| Problem::new(culprit(error, &called), error.to_string())));
             None
         }
+    }
+}
+
+/// A need that cannot be used, without what may be a password: all before the last `@`, and what looks like one without it.
+fn shown(need: &str) -> String {
+    let host_at = need.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = need.split_at(host_at);
+    match rest.rsplit_once('@') {
+        Some((_user_info, host)) => format!("{scheme}***@{host}"),
+        None if rest.starts_with(':') => format!("{scheme}***"),
+        None => need.to_owned(),
     }
 }
 

@@ -53,6 +53,9 @@ impl Step {
     /// Each run is a task of the runtime. Whatever blocks (a synchronous database driver, a long computation) belongs
     /// into `spawn_blocking` with a clone of the context: where the runtime has one thread, the markers would not be beaten
     /// meanwhile; and nobody can abort what does not await.
+    ///
+    /// A process that the function starts itself (`tokio::process`) is not ours: it goes on after a stop, while the next
+    /// leader acts, unless the function ends it. Use [`Step::command`], or `kill_on_drop` plus a process group.
     pub fn run<F, Fut>(name: impl Into<String>, function: F) -> Step
     where
         F: Fn(StepContext) -> Fut + Send + Sync + 'static,
@@ -80,12 +83,18 @@ impl Step {
     }
 
     /// Stops a run that takes longer, and counts it as one that ended badly. Default: never.
+    ///
+    /// It asks a function to end and aborts it, which does not end what cannot be aborted: a thread, or a leaked clone
+    /// of the context, keeps the run, the guard and everybody waiting.
     pub fn timeout(mut self, limit: Duration) -> Step {
         self.timeout = Some(limit);
         self
     }
 
-    /// How many runs may end badly before the step has failed for good. Default: 3.
+    /// How many runs may end badly before the step has failed for good; at least 1. Default: 3.
+    ///
+    /// The revision then stays failed, also for replicas that are started later. A new revision begins anew; or
+    /// `bellwether retry` counts from zero, with a plan file that has steps of the same names and markers.
     pub fn max_attempts(mut self, attempts: u32) -> Step {
         self.max_attempts = attempts;
         self
@@ -155,6 +164,9 @@ impl Step {
         }
         if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
             complain("its timeout is 0; leave it out to let it run for ever".to_owned());
+        }
+        if self.max_attempts == 0 {
+            complain("max_attempts is 0; at least one attempt is needed".to_owned());
         }
         let Work::Command(StepCommand { run, check, env, cwd, user }) = &self.work else { return };
         for (what, words) in [("command", Some(run)), ("check", check.as_ref())] {

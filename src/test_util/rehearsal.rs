@@ -1,6 +1,7 @@
 //! A plan, played through in virtual time.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +14,22 @@ const LASTS: Duration = Duration::from_secs(10);
 /// An orchestrator starts anew what has ended, after so long.
 const RESTART: Duration = Duration::from_secs(1);
 
-/// A rehearsal goes on for so long after its last incident.
+/// A rehearsal goes on for so long after its last incident, and waits so long for each.
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// What a bootstrap demands of its `stale_after`, too.
+const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
 
 /// Replicas with a plan, on a volume in memory, in virtual time: what would happen if …?
 ///
 /// The machines are the real ones, and a referee watches over them: a rehearsal in which two leaders act, or a step
 /// begins before its predecessor is done, panics with the whole story. What a step *does* is not rehearsed; it takes its
 /// time and ends as it is told.
+///
+/// It has the plan alone: names, order, timeouts and attempts. What else a `Bootstrap` was told (`stale_after`, `backoff`,
+/// a lease) is not taken along: the guard elects, the back-off begins with 10 s, and the silence is that of
+/// [`stale_after`](Rehearsal::stale_after). It is broken off a day, in virtual time, after its last incident; a step that
+/// [`lasts`](Rehearsal::lasts) longer is then still going.
 ///
 /// ```
 /// # use bellwether::test_util::Rehearsal;
@@ -77,10 +86,10 @@ pub struct Run {
     pub replica: usize,
     /// When it began, since the replicas were started.
     pub begun: Duration,
-    /// When it ended.
+    /// When it ended; if it was still going, when the rehearsal was broken off.
     pub ended: Duration,
-    /// How it ended.
-    pub end: StepEnd,
+    /// How it ended; `None`: it was still going when the rehearsal was broken off.
+    pub end: Option<StepEnd>,
     /// Whether its leader had died, and its shim stopped it.
     pub leader_died: bool,
 }
@@ -88,7 +97,7 @@ pub struct Run {
 impl Run {
     /// Whether it ended well.
     pub fn is_done(&self) -> bool {
-        self.end == StepEnd::Exit(0)
+        self.end == Some(StepEnd::Exit(0))
     }
 }
 
@@ -98,11 +107,12 @@ impl Run {
 pub struct Account {
     /// All runs of all steps, in the order of their beginning.
     pub runs: Vec<Run>,
-    /// How each replica ended, in its last life; `None`: it was still waiting a day later.
+    /// How each replica ended, in its last life. [`HandOff`](Outcome::HandOff): it came to serve, which a program with a
+    /// `Bootstrap` is told as its `Outcome::Ready`. `None`: it had not ended when the rehearsal was broken off.
     pub outcomes: Vec<Option<Outcome>>,
-    /// From the start of the replicas until the last of them ended.
+    /// From the start of the replicas until the last of them ended, or until nothing more happened.
     pub took: Duration,
-    /// Everything, line by line, for people.
+    /// Everything, line by line, for people; its last lines name the steps that were still going.
     pub story: String,
 }
 
@@ -137,13 +147,19 @@ impl Rehearsal {
         self
     }
 
-    /// How long a leader may be silent before another takes over. Default: 120 s.
+    /// How long a leader may be silent before another takes over; at least 1 s. Default: 120 s.
+    ///
+    /// # Panics
+    ///
+    /// If that is too short; a `Bootstrap` would not be built.
+    #[track_caller]
     pub fn stale_after(mut self, silence: Duration) -> Rehearsal {
+        assert!(silence >= SHORTEST_SILENCE, "stale_after is too short; at least 1 s is needed");
         self.policy.stale_after = silence;
         self
     }
 
-    /// How long each run of a step lasts.
+    /// How long each run of a step lasts, unless its timeout ends it. Default: 10 s.
     pub fn lasts(mut self, step: &str, span: Duration) -> Rehearsal {
         self.lasts.insert(self.known(step), span);
         self
@@ -183,11 +199,13 @@ impl Rehearsal {
         step.to_owned()
     }
 
-    /// Plays it to the end: until every replica has come to serve or has given up, at most for a day.
+    /// Plays it to the end: until every replica has come to serve or has given up, at most for a day after the last
+    /// incident.
     ///
     /// # Panics
     ///
-    /// If a promise is broken (a bug of ours), or a step in which something was to happen never runs.
+    /// If a promise is broken (a bug of ours), or if something was to happen in the middle of a step that does not run
+    /// within a day, or is over before its middle.
     #[track_caller]
     pub fn run(self) -> Account {
         let config = Config::new(Arc::clone(&self.plan), Election::Guard, Trust::Trusted, self.policy.clone());
@@ -202,12 +220,18 @@ impl Rehearsal {
         let mut cast = Cast { lives: Vec::new(), owners: Vec::new(), config };
         (0..self.replicas).for_each(|number| cast.start(&mut world, number));
         for (incident, step) in &self.incidents {
-            let half = self.lasts.get(step).copied().unwrap_or(LASTS) / 2;
-            cast.befall(&mut world, *incident, step, half);
+            cast.befall(&mut world, *incident, step, self.whole(step));
         }
         let ended = |world: &World| cast.lives.iter().all(|&life| world.outcome(life).is_some());
         world.go_on(LIMIT, ended);
         cast.account(&world, begun)
+    }
+
+    /// How long a run of this step goes on, if nothing happens to it.
+    fn whole(&self, step: &str) -> Duration {
+        let lasts = self.lasts.get(step).copied().unwrap_or(LASTS);
+        let timeout = self.plan.find(step).and_then(|id| self.plan.step(id).timeout);
+        timeout.map_or(lasts, |timeout| timeout.min(lasts))
     }
 }
 
@@ -230,11 +254,15 @@ impl Cast {
     }
 
     #[track_caller]
-    fn befall(&mut self, world: &mut World, incident: Incident, step: &str, half: Duration) {
+    fn befall(&mut self, world: &mut World, incident: Incident, step: &str, whole: Duration) {
         let runs = |world: &World| world.running().iter().any(|running| running == step);
-        assert!(world.go_on(LIMIT, runs), "{step} never ran:\n{}", world.referee.story());
-        world.run_for(half);
-        let life = world.leader().expect("its step runs");
+        assert!(world.go_on(LIMIT, runs), "{step} did not run within a day:\n{}", story(world));
+        // A run without length has no middle; what happens to it happens at once.
+        if !whole.is_zero() {
+            world.run_for(whole / 2);
+        }
+        let life = world.leader().filter(|_| runs(world));
+        let Some(life) = life else { panic!("{step} was over before its middle:\n{}", story(world)) };
         let number = self.owners[life.0];
         match incident {
             Incident::Kill => world.kill(life),
@@ -253,8 +281,8 @@ impl Cast {
     }
 
     fn account(&self, world: &World, begun: Timestamp) -> Account {
-        let runs = world.past.iter().map(|run| Run {
-            step: run.step.clone(),
+        let runs = world.told_runs().into_iter().map(|run| Run {
+            step: run.step,
             epoch: run.epoch.0,
             attempt: run.attempt,
             replica: self.owners[run.life.0],
@@ -263,92 +291,23 @@ impl Cast {
             end: run.end,
             leader_died: run.leader_died,
         });
-        let mut runs: Vec<Run> = runs.collect();
-        runs.sort_by_key(|run| run.begun);
         Account {
-            runs,
+            runs: runs.collect(),
             outcomes: self.lives.iter().map(|&life| world.outcome(life).cloned()).collect(),
             took: world.now.since(begun),
-            story: world.referee.story().to_owned(),
+            story: story(world),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::{MarkerWord, Step, StepId, StepName};
-
-    fn plan() -> Plan {
-        let step = |name: &str, after: &[usize]| Step {
-            name: StepName::parse(name).unwrap(),
-            in_progress: MarkerWord::parse(name).unwrap(),
-            done: MarkerWord::parse(&format!("{name}_done")).unwrap(),
-            after: after.iter().copied().map(StepId).collect(),
-            timeout: None,
-            max_attempts: 3,
-        };
-        Plan::new(vec![step("migrate", &[]), step("index", &[0]), step("assets", &[])]).unwrap()
+/// What has happened, and what still goes on.
+fn story(world: &World) -> String {
+    let mut story = world.referee.story().to_owned();
+    for run in world.told_runs().iter().filter(|run| run.end.is_none()) {
+        let _ = writeln!(story, "still going: {} of #{}, in attempt {}", run.step, run.life.0, run.attempt);
     }
-
-    fn ends<'a>(account: &'a Account, step: &'a str) -> Vec<StepEnd> {
-        account.runs_of(step).map(|run| run.end).collect()
-    }
-
-    #[test]
-    fn without_an_incident_every_step_runs_once_and_no_longer_than_it_must() {
-        let account = Rehearsal::new(&plan()).run();
-        assert_eq!(account.runs.len(), 3, "{}", account.story);
-        assert!(account.all_ready() && account.runs.iter().all(Run::is_done));
-        assert!(account.took < LASTS * 2 + Duration::from_secs(3), "assets run beside the others: {}", account.story);
-    }
-
-    #[test]
-    fn a_killed_leader_is_followed_after_the_silence() {
-        let silence = Duration::from_secs(30);
-        let account = Rehearsal::new(&plan()).stale_after(silence).kill_leader_during("migrate").run();
-        let migrations: Vec<&Run> = account.runs_of("migrate").collect();
-        let [first, second] = migrations[..] else { panic!("{}", account.story) };
-        assert!(first.leader_died && second.is_done() && second.attempt == 2 && second.epoch > first.epoch);
-        assert!(second.begun >= first.ended && second.begun < first.ended + silence + Duration::from_secs(3));
-        assert_eq!(account.runs_of("index").count(), 1);
-        assert!(account.all_ready());
-    }
-
-    #[test]
-    fn a_stopped_leader_is_followed_at_once_and_nothing_is_counted() {
-        let account = Rehearsal::new(&plan()).stop_leader_during("migrate").run();
-        assert_eq!(ends(&account, "migrate"), [StepEnd::Stopped, StepEnd::Exit(0)], "{}", account.story);
-        assert!(account.runs.iter().all(|run| run.attempt == 1));
-        assert!(account.all_ready() && account.took < Duration::from_secs(60));
-    }
-
-    #[test]
-    fn a_frozen_leader_keeps_the_guard_and_nobody_takes_over() {
-        let hour = Duration::from_secs(3600);
-        let account = Rehearsal::new(&plan()).freeze_leader_during("migrate", hour).run();
-        assert_eq!(account.runs.len(), 3, "{}", account.story);
-        assert!(account.all_ready() && account.took > hour);
-    }
-
-    #[test]
-    fn one_replica_alone_is_started_anew() {
-        let account =
-            Rehearsal::new(&plan()).replicas(1).kill_leader_during("migrate").kill_leader_during("index").run();
-        assert_eq!((account.runs_of("migrate").count(), account.runs_of("index").count()), (2, 2), "{}", account.story);
-        assert!(account.all_ready());
-    }
-
-    #[test]
-    fn a_step_that_fails_for_good_ends_every_replica() {
-        let account = Rehearsal::new(&plan()).ends("migrate", [StepEnd::Exit(1); 3]).run();
-        assert_eq!(ends(&account, "migrate"), [StepEnd::Exit(1); 3]);
-        assert_eq!(account.outcomes, vec![Some(Outcome::StepFailed); 3], "{}", account.story);
-    }
-
-    #[test]
-    #[should_panic(expected = "there is no step \"migrat\" in the plan")]
-    fn a_step_that_does_not_exist_is_told() {
-        let _ = Rehearsal::new(&plan()).kill_leader_during("migrat");
-    }
+    story
 }
+
+#[cfg(test)]
+mod tests;

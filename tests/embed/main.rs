@@ -15,6 +15,8 @@ mod redis;
 #[path = "../redis_server/mod.rs"]
 #[expect(dead_code, reason = "other tests need more of it")]
 mod redis_server;
+#[cfg(feature = "cli")]
+mod retry;
 mod scratch;
 mod stopping;
 #[path = "../waiting/mod.rs"]

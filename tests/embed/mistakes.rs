@@ -28,17 +28,24 @@ fn every_mistake_is_told_at_once() {
     let scratch = Scratch::new();
     let quick = || Step::run("quick", |_| async { Ok(()) });
     let told = Bootstrap::new("v 1", scratch.path("missing"))
-        .step(quick().check(["true"]).timeout(Duration::ZERO))
+        .step(quick().check(["true"]).env("A", "b").timeout(Duration::ZERO).max_attempts(0))
         .step(Step::run("sl/ow", |_| async { Ok(()) }))
         .step(Step::command("empty", [""; 0]).env("BELLWETHER_REV", "x").env("A=B", "x"))
         .plan_file(scratch.path("plan.json"))
-        .need("ftp://x")
-        .stale_after(Duration::from_millis(10))
+        .need("ftp://me:hunter2@x")
+        .need("redis://:hunter2")
+        .need("tcp://db")
+        .stale_after(Duration::ZERO)
         .backoff(Duration::ZERO)
         .ready_timeout(Duration::ZERO)
         .shim("/nowhere/shim")
         .build();
-    let told = told.unwrap_err().to_string();
+    let refused = told.unwrap_err();
+    let told = refused.to_string();
+    assert!(told.starts_with("this replica cannot be built; nothing was touched\n  "), "{told}");
+    assert_eq!(format!("{refused:?}"), told, "a main that returns it prints this");
+    assert_eq!(told.lines().count() - 1, refused.problems().len());
+    assert!(!told.contains("hunter2"), "{told}");
     let expected = [
         "revision: \"v 1\" holds ' ' at position 2",
         "stale_after: is too short",
@@ -46,12 +53,15 @@ fn every_mistake_is_told_at_once() {
         "ready_timeout: is 0",
         "plan.json: cannot be read: No such file",
         "step \"quick\": \"check\" is for commands, and this step is a function",
+        "step \"quick\": \"env\" is for commands, and this step is a function",
         "step \"quick\": its timeout is 0",
+        "step \"quick\": max_attempts is 0",
         "step \"sl/ow\": its name holds '/' at position 3",
         "step \"empty\": its command must begin with a program",
         "step \"empty\": \"A=B\" cannot be the name of a variable",
         "step \"empty\": BELLWETHER_REV is set by bellwether itself",
-        "need: ",
+        "need \"ftp://***@x\": is none of tcp://",
+        "need \"tcp://db\": has no usable port",
         "shim: there is no program /nowhere/shim",
         "missing is no directory",
     ];
@@ -127,7 +137,15 @@ fn what_is_wrong_with_the_lease_is_told_and_its_password_is_not() {
     let refused = |bootstrap: Bootstrap| bootstrap.build().unwrap_err().to_string();
     assert!(refused(bootstrap().redis("rediss://:hunter2@db")).contains("redis: the URL "));
     assert!(!refused(bootstrap().redis("rediss://:hunter2@db")).contains("hunter2"));
-    assert!(refused(bootstrap().lease_ttl(Duration::from_secs(5))).contains("lease_ttl: there is no lease without"));
+    let second = Duration::from_secs(1);
+    let alone = [
+        (bootstrap().lease_ttl(second * 5), "lease_ttl"),
+        (bootstrap().heartbeat(second), "heartbeat"),
+        (bootstrap().redis_wait(second), "redis_wait"),
+    ];
+    for (alone, name) in alone {
+        assert!(refused(alone).contains(&format!("  {name}: there is no lease without a Redis")), "{name}");
+    }
     let short = named.trust(Trust::NotTrusted).stale_after(Duration::from_secs(6)).lease_ttl(Duration::from_millis(50));
     assert!(refused(short).contains("lease_ttl: a lease of 0.05 s is too short"));
 }
@@ -141,5 +159,6 @@ async fn a_redis_that_is_not_there_is_never_left_out_in_silence() {
     let end = crate::scratch::outcome(replica.run()).await;
     let Outcome::RedisUnavailable { report } = end else { panic!("{end:?}") };
     assert!(report.contains("/nowhere/redis.sock"), "{report}");
+    assert!(report.contains("the URL given to .redis(url)") && !report.contains("BELLWETHER_"), "{report}");
     assert_eq!(scratch.notes(), [""; 0]);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::protocol::{Action, Doing, Election, Event, Fault, Outcome, StepEnd, StepId, Timestamp};
 
 use super::volume::Holder;
-use super::{Due, Life, PastRun, Run, World};
+use super::{Due, Life, Run, World};
 
 /// How long one operation on the volume, or one way to Redis, takes.
 const LATENCY: Duration = Duration::from_millis(1);
@@ -264,9 +264,7 @@ impl World {
         }
         let run = self.runs.remove(index);
         self.referee.run_ends(self.now, id, end == StepEnd::Exit(0));
-        let step = self.step_name(run.life, run.step);
-        let Run { life, epoch, attempt, begun, orphaned: leader_died, .. } = run;
-        self.past.push(PastRun { step, life, epoch, attempt, begun, ended: self.now, end, leader_died });
+        self.past.push(self.told(&run, Some(end)));
         self.volume.guard.remove(&Holder::Shim(id));
         if !run.orphaned {
             self.deliver_in(Duration::ZERO, run.life, Event::Ended(run.step, end));

@@ -71,16 +71,16 @@ struct Run {
     orphaned: bool,
 }
 
-/// A run that is over.
+/// A run as it is told afterwards; without an end it still goes on.
 #[derive(Clone, Debug)]
-pub(super) struct PastRun {
+pub(super) struct ToldRun {
     pub(super) step: String,
     pub(super) life: Life,
     pub(super) epoch: Epoch,
     pub(super) attempt: u32,
     pub(super) begun: Timestamp,
     pub(super) ended: Timestamp,
-    pub(super) end: StepEnd,
+    pub(super) end: Option<StepEnd>,
     pub(super) leader_died: bool,
 }
 
@@ -96,7 +96,7 @@ pub struct World {
     pub stopping_takes: Duration,
     replicas: Vec<Replica>,
     runs: Vec<Run>,
-    pub(super) past: Vec<PastRun>,
+    past: Vec<ToldRun>,
     due: BTreeMap<(Timestamp, u64), Due>,
     sequence: u64,
     trusted: bool,
@@ -227,6 +227,20 @@ impl World {
     /// The steps that run now, by name.
     pub fn running(&self) -> Vec<String> {
         self.runs.iter().map(|run| self.step_name(run.life, run.step)).collect()
+    }
+
+    /// All runs so far, in the order of their beginning; those that still go on have no end.
+    pub(super) fn told_runs(&self) -> Vec<ToldRun> {
+        let mut told = self.past.clone();
+        told.extend(self.runs.iter().map(|run| self.told(run, None)));
+        told.sort_by_key(|run| run.begun);
+        told
+    }
+
+    fn told(&self, run: &Run, end: Option<StepEnd>) -> ToldRun {
+        let &Run { life, epoch, attempt, begun, orphaned: leader_died, .. } = run;
+        let step = self.step_name(life, run.step);
+        ToldRun { step, life, epoch, attempt, begun, ended: self.now, end, leader_died }
     }
 
     /// Who leads now, if anybody runs a step.
