@@ -1,15 +1,16 @@
 //! Stopping and dropping: what is left of a step, and when.
 
 use std::future::pending;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use bellwether::{Outcome, Step, StepContext};
+use bellwether::{Outcome, RunError, Running, Step, StepContext};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
 
 use crate::scratch::{Scratch, outcome, until, until_blocking};
+use crate::waiting::LIMIT;
 
 /// Says when it is dropped.
 struct Witness(Arc<AtomicBool>);
@@ -202,13 +203,63 @@ fn a_thread_that_outlives_the_runtime_keeps_the_guard() {
         scratch.until_noted("begun").await;
         running
     });
-    runtime.shutdown_background();
-    std::thread::sleep(Duration::from_millis(100));
+    shut_down(runtime, running);
     assert!(scratch.is_guarded());
     drop(release);
     until_blocking("the guard to be free", || !scratch.is_guarded());
     assert_eq!(scratch.notes(), ["begun", "ended"]);
-    drop(running);
+}
+
+/// Shuts a runtime down in the background, and waits until the replica there is gone.
+fn shut_down(runtime: Runtime, running: Running) {
+    runtime.shutdown_background();
+    let end = one_thread().block_on(async { timeout(LIMIT, running).await.expect("an end") });
+    assert!(matches!(end, Err(RunError::ShutDown)), "{end:?}");
+}
+
+fn one_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A step that does nothing with its context, and in its first run blocks its thread until the sender is dropped.
+fn blocking(scratch: &Scratch) -> (Step, mpsc::Sender<()>) {
+    let (release, released) = mpsc::channel();
+    let (noting, released) = (scratch.clone(), Arc::new(Mutex::new(Some(released))));
+    let step = Step::run("blocking", move |_| {
+        let (noting, released) = (noting.clone(), released.lock().unwrap().take());
+        async move {
+            noting.note("begun");
+            if let Some(released) = released {
+                assert!(released.recv().is_err());
+            }
+            noting.note("ended");
+            Ok(())
+        }
+    });
+    (step, release)
+}
+
+#[test]
+fn a_blocked_function_that_ignores_its_context_keeps_others_out_when_its_runtime_is_gone() {
+    let scratch = Scratch::new();
+    let (step, release) = blocking(&scratch);
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let running = runtime.block_on(async {
+        let running = scratch.start("v1", step.clone());
+        scratch.until_noted("begun").await;
+        running
+    });
+    shut_down(runtime, running);
+    one_thread().block_on(async {
+        // It has seen the leader's silence for long enough, and would have begun.
+        let other = scratch.bootstrap("v1").step(step.clone()).ready_timeout(Duration::from_secs(3));
+        assert_eq!(outcome(other.build().unwrap().run()).await, Outcome::GaveUp);
+        assert_eq!(scratch.notes(), ["begun"]);
+        let other = scratch.start("v1", step);
+        drop(release);
+        assert_eq!(outcome(other).await, Outcome::Ready);
+    });
+    assert_eq!(scratch.notes(), ["begun", "ended", "begun", "ended"]);
 }
 
 fn drop_runtime_in_the_middle(runtime: Runtime) {
