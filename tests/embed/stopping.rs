@@ -1,12 +1,13 @@
 //! Stopping and dropping: what is left of a step, and when.
 
 use std::future::pending;
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use bellwether::{Outcome, RunError, Running, Step, StepContext};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::{sleep, timeout};
 
 use crate::scratch::{Scratch, outcome, until, until_blocking};
@@ -297,4 +298,25 @@ async fn a_follower_that_is_stopped_ends_at_once() {
     assert_eq!(outcome(impatient.build().unwrap().run()).await, Outcome::GaveUp);
     leader.stop();
     assert_eq!(outcome(leader).await, Outcome::Stopped);
+}
+
+/// How many tasks this runtime has, the test itself aside.
+fn tasks() -> usize {
+    Handle::current().metrics().num_alive_tasks()
+}
+
+#[tokio::test]
+async fn what_waits_for_the_needs_is_gone_with_the_replica() {
+    let scratch = Scratch::new();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let replica = || scratch.bootstrap("v1").need(format!("tcp://{socket}")).step(scratch.endless()).build().unwrap();
+    let running = replica().start().unwrap();
+    until("the driver and what waits", || tasks() == 2).await;
+    running.stop();
+    assert_eq!(outcome(running).await, Outcome::Stopped);
+    until("no task to be left", || tasks() == 0).await;
+    let running = replica().start().unwrap();
+    until("the driver and what waits", || tasks() == 2).await;
+    drop(running);
+    until("no task to be left", || tasks() == 0).await;
 }
