@@ -24,6 +24,9 @@ const PANICKED: i32 = 101;
 /// After so long beyond its abort, a task that is still there is told of.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// And again each time so long after that; the same for a clone that is kept.
+const REMIND_EVERY: Duration = Duration::from_secs(30);
+
 /// The runtime's timers stand still while the machine sleeps, deadlines do not: we look this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -92,8 +95,6 @@ enum Stage {
     Grace(Timestamp),
     /// It was aborted; if it is there at that moment, that is told.
     Aborted(Timestamp),
-    /// It was told.
-    Overdue,
 }
 
 /// Watches over one task until nothing is left of it.
@@ -147,9 +148,9 @@ impl Keeper {
             Stage::Grace(until) => self.advance_grace(now, until),
             Stage::Aborted(until) if until <= now => {
                 warn!(step = %self.name, "still there after its abort, so the guard is kept: the function does not await");
-                self.stage = Stage::Overdue;
+                self.stage = Stage::Aborted(now + REMIND_EVERY);
             }
-            Stage::Running | Stage::Aborted(_) | Stage::Overdue => {}
+            Stage::Running | Stage::Aborted(_) => {}
         }
     }
 
@@ -169,7 +170,6 @@ impl Keeper {
         match self.stage {
             Stage::Running => self.orders.borrow().deadline,
             Stage::Grace(until) | Stage::Aborted(until) => Some(until),
-            Stage::Overdue => None,
         }
     }
 
@@ -192,9 +192,10 @@ impl Keeper {
     /// Whoever has a clone of the context may be at work for this step.
     async fn await_clones(&mut self) {
         self.cancel.send_replace(true);
-        if timeout(PATIENCE, &mut self.gone).await.is_err() {
+        let mut patience = PATIENCE;
+        while timeout(patience, &mut self.gone).await.is_err() {
             warn!(step = %self.name, "the step has ended, but a clone of its context is kept: waiting for that to be dropped");
-            let _ = (&mut self.gone).await;
+            patience = REMIND_EVERY;
         }
     }
 }
