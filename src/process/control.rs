@@ -46,11 +46,10 @@ pub(crate) struct Channel {
 
 impl Channel {
     /// The end `socket` of the shim with this pid, which has to be told `task` first.
-    pub(crate) fn open(socket: std::os::unix::net::UnixStream, shim: i32, task: Vec<u8>) -> io::Result<Arc<Channel>> {
-        socket.set_nonblocking(true)?;
+    pub(crate) fn open(socket: UnixStream, shim: i32, task: Vec<u8>) -> io::Result<Arc<Channel>> {
         let pid = Pid::from_raw(shim).ok_or(io::ErrorKind::InvalidInput)?;
         let channel = Channel {
-            socket: UnixStream::from_std(socket)?,
+            socket,
             shim: pidfd_open(pid, PidfdFlags::empty())?,
             outbox: Mutex::new(Outbox { bytes: task, ..Outbox::default() }),
             refilled: Notify::new(),

@@ -4,6 +4,7 @@ use std::future::pending;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bellwether::{Outcome, RunError, Running, Step, StepContext};
@@ -319,4 +320,18 @@ async fn what_waits_for_the_needs_is_gone_with_the_replica() {
     until("the driver and what waits", || tasks() == 2).await;
     drop(running);
     until("no task to be left", || tasks() == 0).await;
+}
+
+#[tokio::test]
+async fn an_outcome_is_told_once_and_then_it_is_pending_for_ever() {
+    let scratch = Scratch::new();
+    let mut running = scratch.start("v1", scratch.endless());
+    scratch.until_noted("epoch 1").await;
+    assert!(!running.is_finished());
+    running.stop();
+    until("the end", || running.is_finished()).await;
+    assert_eq!(outcome(&mut running).await, Outcome::Stopped);
+    assert!(running.is_finished());
+    let again = std::pin::pin!(running).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(again.is_pending());
 }
