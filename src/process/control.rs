@@ -123,6 +123,15 @@ impl StepControl {
         self.0.order(|outbox| outbox.deadline = Some(Order::Deadline(deadline.map(Timestamp::as_nanos))));
     }
 
+    /// Gives orders into a socket, and no process but this one is behind it.
+    #[cfg(test)]
+    pub(crate) fn of_socket(socket: std::os::unix::net::UnixStream) -> StepControl {
+        socket.set_nonblocking(true).expect("a socket of ours");
+        let socket = UnixStream::from_std(socket).expect("a runtime with I/O");
+        let channel = Channel::open(socket, super::tree::own_pid(), Vec::new());
+        StepControl(channel.expect("this process lives"))
+    }
+
     /// A shim that somebody has suspended must obey all the same.
     fn wake(&self) {
         let _ = pidfd_send_signal(self.0.shim.as_fd(), Signal::CONT);

@@ -155,6 +155,15 @@ async fn being_cancelled_can_be_awaited_again_and_by_many() {
     assert_eq!(scratch.notes(), ["begun", "all have heard"]);
 }
 
+/// Notes when a function has been dropped.
+struct Farewell(Scratch);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.note("the function is gone");
+    }
+}
+
 /// A step whose work is done by a thread with a clone of the context, until it is released.
 fn in_a_thread(scratch: &Scratch) -> (Step, Witness) {
     let (noting, released) = (scratch.clone(), Arc::new(AtomicBool::new(false)));
@@ -163,6 +172,7 @@ fn in_a_thread(scratch: &Scratch) -> (Step, Witness) {
     let step = Step::run("blocking", move |context: StepContext| {
         let (noting, released) = (noting.clone(), Arc::clone(&released));
         async move {
+            let _farewell = Farewell(noting.clone());
             let worker = context.clone();
             let work = move || {
                 noting.note("begun");
@@ -187,11 +197,16 @@ async fn a_run_is_not_over_while_a_thread_has_its_context() {
     scratch.until_noted("begun").await;
     running.stop();
     running.stop();
-    sleep(Duration::from_millis(300)).await;
-    assert!(scratch.is_guarded() && scratch.has(".blocking_in_progress_v1"), "the function is gone, the thread is not");
+    scratch.until_noted("the function is gone").await;
+    let impatient = scratch.bootstrap("v1").step(scratch.endless()).ready_timeout(Duration::from_millis(300));
+    assert_eq!(outcome(impatient.build().unwrap().run()).await, Outcome::GaveUp);
+    assert!(
+        !running.is_finished() && scratch.is_guarded() && scratch.has(".blocking_in_progress_v1"),
+        "the function is gone, the thread is not"
+    );
     drop(release);
     assert_eq!(outcome(running).await, Outcome::Stopped);
-    assert_eq!(scratch.notes(), ["begun", "ended"]);
+    assert_eq!(scratch.notes(), ["begun", "the function is gone", "ended"]);
     assert!(!scratch.is_guarded());
 }
 
@@ -209,7 +224,7 @@ fn a_thread_that_outlives_the_runtime_keeps_the_guard() {
     assert!(scratch.is_guarded());
     drop(release);
     until_blocking("the guard to be free", || !scratch.is_guarded());
-    assert_eq!(scratch.notes(), ["begun", "ended"]);
+    assert_eq!(scratch.notes(), ["begun", "the function is gone", "ended"]);
 }
 
 /// Shuts a runtime down in the background, and waits until the replica there is gone.
@@ -334,4 +349,33 @@ async fn an_outcome_is_told_once_and_then_it_is_pending_for_ever() {
     assert!(running.is_finished());
     let again = std::pin::pin!(running).poll(&mut Context::from_waker(Waker::noop()));
     assert!(again.is_pending());
+}
+
+#[test]
+fn a_thread_that_asks_whether_it_is_to_end_is_told_so_when_the_runtime_is_gone() {
+    let scratch = Scratch::new();
+    let noting = scratch.clone();
+    let step = Step::run("asking", move |context: StepContext| {
+        let noting = noting.clone();
+        async move {
+            let work = move || {
+                noting.note("begun");
+                until_blocking("the order to end", || context.is_cancelled());
+                noting.note("told");
+            };
+            std::thread::spawn(work);
+            pending().await
+        }
+    });
+    let runtime = one_thread();
+    let running = runtime.block_on(async {
+        let running = scratch.start("v1", step);
+        scratch.until_noted("begun").await;
+        running
+    });
+    assert_eq!(scratch.notes(), ["begun"]);
+    drop(runtime);
+    until_blocking("the guard to be free", || !scratch.is_guarded());
+    assert_eq!(scratch.notes(), ["begun", "told"]);
+    drop(running);
 }
