@@ -330,3 +330,33 @@ impl Drop for Reaped {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+    use std::path::PathBuf;
+
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    #[test]
+    fn a_runtime_without_io_is_noticed_before_there_is_a_shim() {
+        let spec =
+            StepSpec { executable: PathBuf::from("/nowhere/shim"), ..StepSpec::new("step", vec!["true".into()]) };
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let spawn = || runtime.block_on(async { StepProcess::spawn(&spec, None).map(drop) });
+        // Starting the executable would have been an error.
+        assert!(catch_unwind(std::panic::AssertUnwindSafe(spawn)).is_err());
+    }
+
+    #[test]
+    fn a_shim_whose_start_has_failed_is_reaped() {
+        let shim = OwnChild::spawn(&mut Command::new("true")).unwrap();
+        let process = PathBuf::from(format!("/proc/{}", shim.id()));
+        drop(Reaped(Some(shim)));
+        while process.exists() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
