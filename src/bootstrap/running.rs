@@ -2,9 +2,12 @@
 
 use std::future::Future;
 use std::io;
+use std::panic::catch_unwind;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use tokio::net::UnixDatagram;
 use tokio::runtime::{Builder, Handle};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
@@ -62,6 +65,9 @@ pub enum RunError {
     /// [`Replica::run`] and [`Replica::start`] need a tokio runtime with I/O and time.
     #[error("there is no tokio runtime here; call run_blocking, or start from within one")]
     NoRuntime,
+    /// The runtime lacks I/O or time. Nothing has been touched.
+    #[error("the tokio runtime has no {0}; build it with enable_all()")]
+    RuntimeLacks(&'static str),
     /// [`Replica::run_blocking`] would block a runtime.
     #[error("this is within a tokio runtime, which run_blocking would block; call run")]
     WithinRuntime,
@@ -77,8 +83,8 @@ pub enum RunError {
     /// The runtime was shut down.
     #[error("the runtime was shut down")]
     ShutDown,
-    /// The driver has panicked: a runtime without I/O or time, or a bug of ours.
-    #[error("the driver has panicked, which is a bug unless the runtime lacks I/O or time: {0}")]
+    /// The driver has panicked: a bug of ours.
+    #[error("the driver has panicked, which is a bug: {0}")]
     Panicked(String),
 }
 
@@ -99,13 +105,14 @@ impl Replica {
     ///
     /// # Errors
     ///
-    /// [`RunError::NoRuntime`], or [`RunError::Begin`] if there is no thread left.
+    /// [`RunError::NoRuntime`], [`RunError::RuntimeLacks`], or [`RunError::Begin`] if there is no thread left.
     pub fn start(self) -> Result<Running, RunError> {
         let runtime = Handle::try_current().map_err(|_| RunError::NoRuntime)?;
+        probe_runtime()?;
         let volume = self.setup.volume.clone();
         let driver = Driver::new(self.setup).map_err(RunError::Begin)?;
         let stopper = driver.stopper();
-        Ok(Running { stopper, end: runtime.spawn(conduct(driver, volume)) })
+        Ok(Running { stopper, end: Some(runtime.spawn(conduct(driver, volume))) })
     }
 
     /// Leads or follows until the end. If the future is dropped, the replica stops in the background, like a [`Running`]
@@ -135,7 +142,8 @@ impl Replica {
     }
 }
 
-/// A replica at work. Awaiting it gives the [`Outcome`].
+/// A replica at work. Awaiting it gives the [`Outcome`], once: polled again after that, it is pending for ever, so a
+/// `select!` in a loop may keep it as `&mut running`.
 ///
 /// **Dropping it asks the replica to stop.** That is done in the background, in the usual order: the steps are stopped,
 /// their markers removed, the guard closed. It needs the runtime to live on for as long; if the runtime is dropped as
@@ -145,12 +153,17 @@ impl Replica {
 #[must_use = "dropping it stops the replica"]
 pub struct Running {
     stopper: Stopper,
-    end: JoinHandle<Result<Outcome, RunError>>,
+    /// Until it has told its outcome.
+    end: Option<JoinHandle<Result<Outcome, RunError>>>,
 }
 
 impl Running {
     /// Stops the steps, with the stop grace, and ends. Asked a second time, without grace; a third time, without waiting
     /// for the volume.
+    ///
+    /// A function's run is over when the function has ended and every clone of its [`StepContext`](crate::StepContext) is
+    /// gone, however often this is asked: a clone that is kept for good keeps the run, the guard, and with them this
+    /// replica and everybody who waits for it. Every 30 s an event of [`tracing`] tells which step it is.
     pub fn stop(&self) {
         self.stopper.stop();
     }
@@ -159,13 +172,21 @@ impl Running {
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
+
+    /// Whether it has ended, so that awaiting it takes no time. It stays so when the outcome has been taken.
+    pub fn is_finished(&self) -> bool {
+        self.end.as_ref().is_none_or(JoinHandle::is_finished)
+    }
 }
 
 impl Future for Running {
     type Output = Result<Outcome, RunError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.end).poll(context).map(|end| end.unwrap_or_else(|error| Err(RunError::of_task(&error))))
+        let Some(end) = &mut self.end else { return Poll::Pending };
+        let end = ready!(Pin::new(end).poll(context));
+        self.end = None;
+        Poll::Ready(end.unwrap_or_else(|error| Err(RunError::of_task(&error))))
     }
 }
 
@@ -180,6 +201,16 @@ impl RunError {
     fn of_task(error: &JoinError) -> RunError {
         if error.is_panic() { RunError::Panicked(error.to_string()) } else { RunError::ShutDown }
     }
+}
+
+/// Whether the runtime can do what we shall ask of it, before anything is touched.
+///
+/// A runtime does not tell what it lacks except by a panic, at the first use. So each is used once; the panic's message
+/// is told as usual, by the program's panic hook. Errors are left to whoever needs the thing.
+fn probe_runtime() -> Result<(), RunError> {
+    let probe = |what, use_it: fn()| catch_unwind(use_it).map_err(|_| RunError::RuntimeLacks(what));
+    probe("time", || drop(tokio::time::sleep(Duration::ZERO)))?;
+    probe("I/O", || drop(UnixDatagram::unbound()))
 }
 
 async fn conduct(driver: Driver, volume: Volume) -> Result<Outcome, RunError> {

@@ -35,6 +35,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
@@ -139,6 +140,8 @@ pub struct Driver {
     guard_wait: GuardWait,
     guard: Option<Arc<Guard>>,
     desk: LeaseDesk,
+    /// The task that waits for what the plan needs. It ends with us at the latest.
+    needs: JoinSet<()>,
     reports: HashMap<StepId, RunReport>,
     asked_to_stop: bool,
     volume_error: Option<VolumeError>,
@@ -181,6 +184,7 @@ impl Driver {
             guard_wait: GuardWait::default(),
             guard: None,
             desk,
+            needs: JoinSet::new(),
             reports: HashMap::new(),
             asked_to_stop: false,
             volume_error: None,
@@ -347,9 +351,10 @@ impl Driver {
         self.jobs.send(job).expect("the volume's thread lives as long as the driver");
     }
 
-    fn perform_await_needs(&self) {
+    fn perform_await_needs(&mut self) {
         let (needs, limit, answers) = (self.setup.plan.needs.clone(), self.setup.needs_wait, self.answers.clone());
-        tokio::spawn(async move {
+        self.needs.abort_all();
+        self.needs.spawn(async move {
             let met = needs::await_all(&needs, limit, say_need).await;
             let _ = answers.send(Message::Needs(met));
         });

@@ -197,3 +197,82 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Mutex;
+
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+    use tokio::sync::oneshot;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::driver::work::StepFunction;
+    use crate::process::boottime;
+    use crate::protocol::{MarkerWord, Plan, Revision, Step, StepName};
+    use crate::volume::Replica;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    /// The runs of a plan with one step.
+    fn runs(work: Work) -> (Runs, UnboundedReceiver<Message>) {
+        let step = Step {
+            name: StepName::parse("step").unwrap(),
+            in_progress: MarkerWord::parse("step").unwrap(),
+            done: MarkerWord::parse("step_done").unwrap(),
+            after: [].into(),
+            timeout: None,
+            max_attempts: 1,
+        };
+        let plan = Arc::new(Plan::new(vec![step]).unwrap());
+        let revision = Revision::parse("v1").unwrap();
+        let volume = Volume::new("/nowhere".into(), revision, Arc::clone(&plan), Replica::of_this_process());
+        let plan = WorkPlan { plan, works: vec![work], needs: Vec::new(), digest: String::new() };
+        let terms = Terms { volume, plan, mask: Arc::new(Mask::new()), grace: LONG, shim: "/nowhere".into() };
+        let (answers, inbox) = unbounded_channel();
+        (Runs::new(terms, answers).unwrap(), inbox)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_is_renewed_puts_off_the_deadline_of_a_task() {
+        let (release, released) = oneshot::channel::<()>();
+        let released = Mutex::new(Some(released));
+        let function = StepFunction::new(move |context| {
+            let released = released.lock().unwrap().take().unwrap();
+            async move {
+                tokio::select! {
+                    () = context.cancelled() => {}
+                    _ = released => {}
+                }
+                Ok(())
+            }
+        });
+        let (mut runs, mut inbox) = runs(Work::Function(function));
+        let now = boottime::now();
+        runs.start(Start { step: StepId(0), epoch: Epoch(1), attempt: 1, deadline: Some(now) }, None);
+        runs.extend(now + LONG);
+        // Long enough for many a look at the deadline, in a time that does not pass.
+        sleep(Duration::from_secs(60)).await;
+        release.send(()).expect("the step has lived on");
+        let Some(Message::RunEnded(_, end, _)) = inbox.recv().await else { panic!("the channel is open") };
+        assert!(!end.stopped, "{end:?}");
+    }
+
+    #[tokio::test]
+    async fn dropped_runs_are_stopped() {
+        let (mut runs, _inbox) = runs(Work::Function(StepFunction::new(|_| async { Ok(()) })));
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let process = StepControl::of_socket(ours);
+        // A runtime does not write before it has been told that it may.
+        process.0.socket.writable().await.unwrap();
+        runs.controls.insert(StepId(0), Control::Process(process.clone()));
+        drop(runs);
+        let mut order = [0; 5];
+        theirs.set_nonblocking(true).unwrap();
+        theirs.read_exact(&mut order).expect("an order is there already");
+        assert_eq!(&order, b"stop\n");
+        drop(process);
+    }
+}

@@ -24,6 +24,9 @@ const PANICKED: i32 = 101;
 /// After so long beyond its abort, a task that is still there is told of.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// And again each time so long after that; the same for a clone that is kept.
+const REMIND_EVERY: Duration = Duration::from_secs(30);
+
 /// The runtime's timers stand still while the machine sleeps, deadlines do not: we look this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -92,8 +95,6 @@ enum Stage {
     Grace(Timestamp),
     /// It was aborted; if it is there at that moment, that is told.
     Aborted(Timestamp),
-    /// It was told.
-    Overdue,
 }
 
 /// Watches over one task until nothing is left of it.
@@ -147,9 +148,9 @@ impl Keeper {
             Stage::Grace(until) => self.advance_grace(now, until),
             Stage::Aborted(until) if until <= now => {
                 warn!(step = %self.name, "still there after its abort, so the guard is kept: the function does not await");
-                self.stage = Stage::Overdue;
+                self.stage = Stage::Aborted(now + REMIND_EVERY);
             }
-            Stage::Running | Stage::Aborted(_) | Stage::Overdue => {}
+            Stage::Running | Stage::Aborted(_) => {}
         }
     }
 
@@ -169,7 +170,6 @@ impl Keeper {
         match self.stage {
             Stage::Running => self.orders.borrow().deadline,
             Stage::Grace(until) | Stage::Aborted(until) => Some(until),
-            Stage::Overdue => None,
         }
     }
 
@@ -192,9 +192,10 @@ impl Keeper {
     /// Whoever has a clone of the context may be at work for this step.
     async fn await_clones(&mut self) {
         self.cancel.send_replace(true);
-        if timeout(PATIENCE, &mut self.gone).await.is_err() {
+        let mut patience = PATIENCE;
+        while timeout(patience, &mut self.gone).await.is_err() {
             warn!(step = %self.name, "the step has ended, but a clone of its context is kept: waiting for that to be dropped");
-            let _ = (&mut self.gone).await;
+            patience = REMIND_EVERY;
         }
     }
 }
@@ -311,5 +312,58 @@ mod tests {
         control.stop();
         let (told, _) = end(&mut inbox).await;
         assert_eq!((told.how, told.stopped), (RunHow::Exit(0), false));
+    }
+
+    /// A function that ends at once, and whose context is sent elsewhere.
+    fn leaving(contexts: UnboundedSender<StepContext>) -> StepFunction {
+        StepFunction::new(move |context| {
+            let _ = contexts.send(context);
+            async { Ok(()) }
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_is_not_over_while_a_clone_lives_however_long() {
+        let (contexts, mut kept) = unbounded_channel();
+        let (control, mut inbox) = begin(leaving(contexts), NO_GRACE, None);
+        let clone = kept.recv().await.unwrap();
+        control.kill();
+        assert!(timeout(LONG, inbox.recv()).await.is_err(), "the clone is still there");
+        drop(clone);
+        assert_eq!(end(&mut inbox).await.0.how, RunHow::Exit(0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clone_is_told_when_its_function_has_ended() {
+        let (contexts, mut kept) = unbounded_channel();
+        let (_control, mut inbox) = begin(leaving(contexts), LONG, None);
+        let clone = kept.recv().await.unwrap();
+        timeout(LONG, clone.cancelled()).await.expect("the clone is told");
+        assert!(clone.is_cancelled());
+        drop(clone);
+        assert!(!end(&mut inbox).await.0.stopped, "it ended by itself");
+    }
+
+    #[tokio::test]
+    async fn a_context_is_kept_for_a_function_that_drops_its_own() {
+        let (context, mut gone) = {
+            let volume = volume();
+            let logs = LogThread::start(volume.clone()).unwrap();
+            let journal = Journal::new(Lines::new(StepId(0), "step".to_owned(), Arc::new(Mask::new()), logs));
+            let facts = Facts { step: StepId(0), epoch: Epoch(7), attempt: 1, volume };
+            StepContext::new(facts, watch::channel(false).1, Arc::new(journal), None)
+        };
+        let (release, released) = oneshot::channel::<()>();
+        let released = std::sync::Mutex::new(Some(released));
+        let function = StepFunction::new(move |_| {
+            let released = released.lock().unwrap().take().unwrap();
+            async { Ok(released.await?) }
+        });
+        let run = tokio::spawn(function.call(context));
+        tokio::task::yield_now().await;
+        assert!(gone.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty), "it runs");
+        release.send(()).unwrap();
+        run.await.unwrap().unwrap();
+        assert!(gone.await.is_err(), "it is over");
     }
 }

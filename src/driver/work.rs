@@ -31,8 +31,14 @@ impl StepFunction {
     }
 
     /// One run. What panics, panics when the future is polled.
+    ///
+    /// The context lives as long as the function, even one that drops its own at once: when the runtime is gone and a
+    /// thread of it is still busy here, nothing else holds the guard.
     pub(super) async fn call(self, context: StepContext) -> StepResult {
-        (self.0)(context).await
+        let kept = context.clone();
+        let result = (self.0)(context).await;
+        drop(kept);
+        result
     }
 }
 

@@ -46,11 +46,10 @@ pub(crate) struct Channel {
 
 impl Channel {
     /// The end `socket` of the shim with this pid, which has to be told `task` first.
-    pub(crate) fn open(socket: std::os::unix::net::UnixStream, shim: i32, task: Vec<u8>) -> io::Result<Arc<Channel>> {
-        socket.set_nonblocking(true)?;
+    pub(crate) fn open(socket: UnixStream, shim: i32, task: Vec<u8>) -> io::Result<Arc<Channel>> {
         let pid = Pid::from_raw(shim).ok_or(io::ErrorKind::InvalidInput)?;
         let channel = Channel {
-            socket: UnixStream::from_std(socket)?,
+            socket,
             shim: pidfd_open(pid, PidfdFlags::empty())?,
             outbox: Mutex::new(Outbox { bytes: task, ..Outbox::default() }),
             refilled: Notify::new(),
@@ -122,6 +121,15 @@ impl StepControl {
     /// Tells the shim at which moment it has to stop the step by itself, instead of any told before; `None`: never.
     pub fn set_deadline(&self, deadline: Option<Timestamp>) {
         self.0.order(|outbox| outbox.deadline = Some(Order::Deadline(deadline.map(Timestamp::as_nanos))));
+    }
+
+    /// Gives orders into a socket, and no process but this one is behind it.
+    #[cfg(test)]
+    pub(crate) fn of_socket(socket: std::os::unix::net::UnixStream) -> StepControl {
+        socket.set_nonblocking(true).expect("a socket of ours");
+        let socket = UnixStream::from_std(socket).expect("a runtime with I/O");
+        let channel = Channel::open(socket, super::tree::own_pid(), Vec::new());
+        StepControl(channel.expect("this process lives"))
     }
 
     /// A shim that somebody has suspended must obey all the same.

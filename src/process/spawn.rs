@@ -61,8 +61,7 @@ enum Wake {
 pub struct StepProcess {
     channel: Arc<Channel>,
     gone: AsyncFd<OwnedFd>,
-    /// Until it is waited for.
-    shim: Option<OwnChild>,
+    shim: Reaped,
     trace: Trace,
     begun: Timestamp,
     inbox: Inbox,
@@ -91,6 +90,11 @@ impl StepProcess {
         let run = format!("{}.{}", tree::own_pid(), begun.as_nanos());
         let (ours, theirs) = UnixStream::pair()?;
         let (output, output_end) = pipe()?;
+        // As much as possible is done before there is a shim: what fails or panics then leaves nothing behind.
+        ours.set_nonblocking(true)?;
+        let socket = tokio::net::UnixStream::from_std(ours)?;
+        let output = Receiver::from_owned_fd(OwnedFd::from(output))?;
+        let task = spec.task(&run)?;
         let mut command = Command::new(&spec.executable);
         command.arg0(format!("bellwether: {} (epoch {})", spec.name, spec.epoch)).arg(shim::ARGUMENT);
         command.stdin(OwnedFd::from(theirs)).stderr(output_end);
@@ -110,17 +114,19 @@ impl StepProcess {
         let shim = OwnChild::spawn(&mut command)?;
         // Our copies of the shim's ends go here, or their end would never be seen.
         drop(command);
-        let channel = Channel::open(ours, shim.id(), spec.task(&run)?)?;
-        let start = tree::Process::read(shim.id()).map_or(0, |process| process.start);
+        let pid = shim.id();
+        let shim = Reaped(Some(shim));
+        let channel = Channel::open(socket, pid, task)?;
+        let start = tree::Process::read(pid).map_or(0, |process| process.start);
         Ok(StepProcess {
             gone: sys::watch(channel.shim.try_clone()?)?,
             channel,
-            trace: Trace { shim: shim.id(), start, run, struck: BTreeSet::new() },
-            shim: Some(shim),
+            trace: Trace { shim: pid, start, run, struck: BTreeSet::new() },
+            shim,
             begun,
             inbox: Inbox::default(),
             is_heard: true,
-            pipe: Some(Receiver::from_owned_fd(OwnedFd::from(output))?),
+            pipe: Some(output),
             output: Output::new(begun),
             events: VecDeque::new(),
             reported: None,
@@ -259,7 +265,7 @@ impl StepProcess {
         // Its last words are in the socket.
         self.exchange();
         // It has ended, so this does not wait; an embedder that reaps everything has the status, and we do not need it.
-        if let Some(mut shim) = self.shim.take() {
+        if let Some(mut shim) = self.shim.0.take() {
             let _ = shim.wait();
         }
         match self.reported.take() {
@@ -304,13 +310,53 @@ impl StepProcess {
 impl Drop for StepProcess {
     fn drop(&mut self) {
         self.channel.hang_up();
-        // Whoever embeds us reaps nobody: with the runtime gone, the shim would stay behind as a zombie.
-        if let Some(mut shim) = self.shim.take() {
+    }
+}
+
+/// A shim that is waited for in any case, by a thread if it must be. `None`: it was.
+///
+/// Whoever embeds us reaps nobody: with the runtime gone, the shim would stay behind as a zombie.
+#[derive(Debug)]
+struct Reaped(Option<OwnChild>);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        if let Some(mut shim) = self.0.take() {
             let wait = move || {
                 block_all_signals();
                 let _ = shim.wait();
             };
             let _ = thread::Builder::new().name("shim".to_owned()).spawn(wait);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+    use std::path::PathBuf;
+
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    #[test]
+    fn a_runtime_without_io_is_noticed_before_there_is_a_shim() {
+        let spec =
+            StepSpec { executable: PathBuf::from("/nowhere/shim"), ..StepSpec::new("step", vec!["true".into()]) };
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let spawn = || runtime.block_on(async { StepProcess::spawn(&spec, None).map(drop) });
+        // Starting the executable would have been an error.
+        assert!(catch_unwind(std::panic::AssertUnwindSafe(spawn)).is_err());
+    }
+
+    #[test]
+    fn a_shim_whose_start_has_failed_is_reaped() {
+        let shim = OwnChild::spawn(&mut Command::new("true")).unwrap();
+        let process = PathBuf::from(format!("/proc/{}", shim.id()));
+        drop(Reaped(Some(shim)));
+        while process.exists() {
+            thread::sleep(Duration::from_millis(5));
         }
     }
 }

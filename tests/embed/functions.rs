@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellwether::{Outcome, Step, StepContext, StepError};
+use bellwether::{Outcome, RunError, Step, StepContext, StepError};
 
 use crate::scratch::{Scratch, outcome};
 
@@ -163,4 +163,18 @@ fn a_program_without_a_runtime_runs_too() {
     let scratch = Scratch::new();
     let replica = scratch.replica("v1", Step::run("quick", |_| async { Ok(()) }));
     assert_eq!(replica.run_blocking().unwrap(), Outcome::Ready);
+}
+
+#[test]
+fn a_runtime_without_io_or_time_is_refused_before_anything_is_touched() {
+    let scratch = Scratch::new();
+    let refuse = |builder: &mut tokio::runtime::Builder| {
+        let runtime = builder.build().unwrap();
+        let refused = runtime.block_on(async { scratch.replica("v1", scratch.endless()).start().unwrap_err() });
+        let RunError::RuntimeLacks(what) = refused else { panic!("{refused}") };
+        what
+    };
+    assert_eq!(refuse(tokio::runtime::Builder::new_current_thread().enable_time()), "I/O");
+    assert_eq!(refuse(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_io()), "time");
+    assert_eq!(std::fs::read_dir(scratch.root()).unwrap().count(), 0, "the volume is as it was");
 }

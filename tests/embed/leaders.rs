@@ -126,9 +126,11 @@ async fn one_that_never_leads_waits_for_one_that_does() {
             }
         })
     };
-    let worker = scratch.bootstrap("v1").never_lead().step(step("worker")).build().unwrap().start().unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let worker = || scratch.bootstrap("v1").never_lead().step(step("worker"));
+    let impatient = worker().ready_timeout(Duration::from_millis(100)).build().unwrap();
+    assert_eq!(outcome(impatient.run()).await, Outcome::GaveUp);
     assert!(!scratch.has(".bellwether"), "it touches nothing");
+    let worker = worker().build().unwrap().start().unwrap();
     let web = scratch.start("v1", step("web"));
     assert_eq!(outcome(web).await, Outcome::Ready);
     assert_eq!(outcome(worker).await, Outcome::Ready);

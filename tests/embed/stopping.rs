@@ -1,15 +1,18 @@
 //! Stopping and dropping: what is left of a step, and when.
 
 use std::future::pending;
-use std::sync::Arc;
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use bellwether::{Outcome, Step, StepContext};
-use tokio::runtime::{Builder, Runtime};
+use bellwether::{Outcome, RunError, Running, Step, StepContext};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::{sleep, timeout};
 
 use crate::scratch::{Scratch, outcome, until, until_blocking};
+use crate::waiting::LIMIT;
 
 /// Says when it is dropped.
 struct Witness(Arc<AtomicBool>);
@@ -152,6 +155,15 @@ async fn being_cancelled_can_be_awaited_again_and_by_many() {
     assert_eq!(scratch.notes(), ["begun", "all have heard"]);
 }
 
+/// Notes when a function has been dropped.
+struct Farewell(Scratch);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.note("the function is gone");
+    }
+}
+
 /// A step whose work is done by a thread with a clone of the context, until it is released.
 fn in_a_thread(scratch: &Scratch) -> (Step, Witness) {
     let (noting, released) = (scratch.clone(), Arc::new(AtomicBool::new(false)));
@@ -160,6 +172,7 @@ fn in_a_thread(scratch: &Scratch) -> (Step, Witness) {
     let step = Step::run("blocking", move |context: StepContext| {
         let (noting, released) = (noting.clone(), Arc::clone(&released));
         async move {
+            let _farewell = Farewell(noting.clone());
             let worker = context.clone();
             let work = move || {
                 noting.note("begun");
@@ -184,12 +197,18 @@ async fn a_run_is_not_over_while_a_thread_has_its_context() {
     scratch.until_noted("begun").await;
     running.stop();
     running.stop();
-    sleep(Duration::from_millis(300)).await;
-    assert!(scratch.is_guarded() && scratch.has(".blocking_in_progress_v1"), "the function is gone, the thread is not");
+    scratch.until_noted("the function is gone").await;
+    let impatient = scratch.bootstrap("v1").step(scratch.endless()).ready_timeout(Duration::from_millis(300));
+    assert_eq!(outcome(impatient.build().unwrap().run()).await, Outcome::GaveUp);
+    assert!(
+        !running.is_finished() && scratch.is_guarded() && scratch.has(".blocking_in_progress_v1"),
+        "the function is gone, the thread is not"
+    );
     drop(release);
     assert_eq!(outcome(running).await, Outcome::Stopped);
-    assert_eq!(scratch.notes(), ["begun", "ended"]);
-    assert!(!scratch.is_guarded());
+    assert_eq!(scratch.notes(), ["begun", "the function is gone", "ended"]);
+    // The impatient one's wait for it cannot be taken back: it gets it, and closes it at once.
+    until("the guard to be free", || !scratch.is_guarded()).await;
 }
 
 #[test]
@@ -202,13 +221,63 @@ fn a_thread_that_outlives_the_runtime_keeps_the_guard() {
         scratch.until_noted("begun").await;
         running
     });
-    runtime.shutdown_background();
-    std::thread::sleep(Duration::from_millis(100));
+    shut_down(runtime, running);
     assert!(scratch.is_guarded());
     drop(release);
     until_blocking("the guard to be free", || !scratch.is_guarded());
-    assert_eq!(scratch.notes(), ["begun", "ended"]);
-    drop(running);
+    assert_eq!(scratch.notes(), ["begun", "the function is gone", "ended"]);
+}
+
+/// Shuts a runtime down in the background, and waits until the replica there is gone.
+fn shut_down(runtime: Runtime, running: Running) {
+    runtime.shutdown_background();
+    let end = one_thread().block_on(async { timeout(LIMIT, running).await.expect("an end") });
+    assert!(matches!(end, Err(RunError::ShutDown)), "{end:?}");
+}
+
+fn one_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A step that does nothing with its context, and in its first run blocks its thread until the sender is dropped.
+fn blocking(scratch: &Scratch) -> (Step, mpsc::Sender<()>) {
+    let (release, released) = mpsc::channel();
+    let (noting, released) = (scratch.clone(), Arc::new(Mutex::new(Some(released))));
+    let step = Step::run("blocking", move |_| {
+        let (noting, released) = (noting.clone(), released.lock().unwrap().take());
+        async move {
+            noting.note("begun");
+            if let Some(released) = released {
+                assert!(released.recv().is_err());
+            }
+            noting.note("ended");
+            Ok(())
+        }
+    });
+    (step, release)
+}
+
+#[test]
+fn a_blocked_function_that_ignores_its_context_keeps_others_out_when_its_runtime_is_gone() {
+    let scratch = Scratch::new();
+    let (step, release) = blocking(&scratch);
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let running = runtime.block_on(async {
+        let running = scratch.start("v1", step.clone());
+        scratch.until_noted("begun").await;
+        running
+    });
+    shut_down(runtime, running);
+    one_thread().block_on(async {
+        // It has seen the leader's silence for long enough, and would have begun.
+        let other = scratch.bootstrap("v1").step(step.clone()).ready_timeout(Duration::from_secs(3));
+        assert_eq!(outcome(other.build().unwrap().run()).await, Outcome::GaveUp);
+        assert_eq!(scratch.notes(), ["begun"]);
+        let other = scratch.start("v1", step);
+        drop(release);
+        assert_eq!(outcome(other).await, Outcome::Ready);
+    });
+    assert_eq!(scratch.notes(), ["begun", "ended", "begun", "ended"]);
 }
 
 fn drop_runtime_in_the_middle(runtime: Runtime) {
@@ -246,4 +315,68 @@ async fn a_follower_that_is_stopped_ends_at_once() {
     assert_eq!(outcome(impatient.build().unwrap().run()).await, Outcome::GaveUp);
     leader.stop();
     assert_eq!(outcome(leader).await, Outcome::Stopped);
+}
+
+/// How many tasks this runtime has, the test itself aside.
+fn tasks() -> usize {
+    Handle::current().metrics().num_alive_tasks()
+}
+
+#[tokio::test]
+async fn what_waits_for_the_needs_is_gone_with_the_replica() {
+    let scratch = Scratch::new();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let replica = || scratch.bootstrap("v1").need(format!("tcp://{socket}")).step(scratch.endless()).build().unwrap();
+    let running = replica().start().unwrap();
+    until("the driver and what waits", || tasks() == 2).await;
+    running.stop();
+    assert_eq!(outcome(running).await, Outcome::Stopped);
+    until("no task to be left", || tasks() == 0).await;
+    let running = replica().start().unwrap();
+    until("the driver and what waits", || tasks() == 2).await;
+    drop(running);
+    until("no task to be left", || tasks() == 0).await;
+}
+
+#[tokio::test]
+async fn an_outcome_is_told_once_and_then_it_is_pending_for_ever() {
+    let scratch = Scratch::new();
+    let mut running = scratch.start("v1", scratch.endless());
+    scratch.until_noted("epoch 1").await;
+    assert!(!running.is_finished());
+    running.stop();
+    until("the end", || running.is_finished()).await;
+    assert_eq!(outcome(&mut running).await, Outcome::Stopped);
+    assert!(running.is_finished());
+    let again = std::pin::pin!(running).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(again.is_pending());
+}
+
+#[test]
+fn a_thread_that_asks_whether_it_is_to_end_is_told_so_when_the_runtime_is_gone() {
+    let scratch = Scratch::new();
+    let noting = scratch.clone();
+    let step = Step::run("asking", move |context: StepContext| {
+        let noting = noting.clone();
+        async move {
+            let work = move || {
+                noting.note("begun");
+                until_blocking("the order to end", || context.is_cancelled());
+                noting.note("told");
+            };
+            std::thread::spawn(work);
+            pending().await
+        }
+    });
+    let runtime = one_thread();
+    let running = runtime.block_on(async {
+        let running = scratch.start("v1", step);
+        scratch.until_noted("begun").await;
+        running
+    });
+    assert_eq!(scratch.notes(), ["begun"]);
+    drop(runtime);
+    until_blocking("the guard to be free", || !scratch.is_guarded());
+    assert_eq!(scratch.notes(), ["begun", "told"]);
+    drop(running);
 }
