@@ -24,7 +24,10 @@ pub enum Outcome {
     Ready,
     /// Stopped as asked. If this replica led, its steps have been stopped and their markers removed.
     Stopped,
-    /// A step has failed for good. The revision stays failed; a new one begins anew, and `bellwether retry` counts from zero.
+    /// A step has failed for good. The revision stays failed, also for replicas that are started later. A new revision begins
+    /// anew; or `bellwether retry` counts from zero, with a plan file that has steps of the same names and markers (see *A
+    /// step that has failed for good* on the crate's page).
+    #[non_exhaustive]
     StepFailed {
         /// The step; empty if its marker cannot be read.
         step: String,
@@ -34,17 +37,20 @@ pub enum Outcome {
     /// The revision was not ready within the [`ready_timeout`](super::Bootstrap::ready_timeout).
     GaveUp,
     /// What the plan needs did not come in time.
+    #[non_exhaustive]
     NeedsUnmet {
         /// What is missing.
         report: String,
     },
     /// Redis stayed unreachable and nobody was seen at work.
+    #[non_exhaustive]
     RedisUnavailable {
         /// How it failed last, and what to look at.
         report: String,
     },
     /// The revision is ready, but a later one has begun, and [`refuse_downgrade`](super::Bootstrap::refuse_downgrade) was
     /// asked for.
+    #[non_exhaustive]
     Superseded {
         /// The later revision.
         newest: String,
@@ -101,7 +107,8 @@ impl Replica {
         self.setup.config.plan()
     }
 
-    /// Begins: a task of the driver, and two threads for the volume. Nothing is lost if the caller is dropped.
+    /// Begins: a task of the driver, two threads for the volume, and a third while it waits for the guard; each run of a
+    /// function is one more task. Nothing is lost if the caller is dropped.
     ///
     /// # Errors
     ///

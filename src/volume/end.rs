@@ -228,8 +228,7 @@ impl Volume {
             ),
             format!("the steps' logs: {}", self.private("log").display()),
             "to go on:".to_owned(),
-            "    bellwether retry    # after the repair: counts attempts from zero; needs a plan file with these steps"
-                .to_owned(),
+            "    bellwether retry    # after the repair: counts attempts from zero".to_owned(),
             "    bellwether skip --step STEP    # if you have done that step by hand".to_owned(),
         ];
         lines.join("\n")

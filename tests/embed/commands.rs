@@ -96,7 +96,7 @@ async fn a_command_that_fails_is_told_with_its_last_words() {
     let scratch = Scratch::new();
     let step = shell("bad", "echo the disk is full; exit 3").max_attempts(1);
     let end = outcome(scratch.bootstrap("v1").shim(SHIM).step(step).build().unwrap().run()).await;
-    let Outcome::StepFailed { step, report } = end else { panic!("{end:?}") };
+    let Outcome::StepFailed { step, report, .. } = end else { panic!("{end:?}") };
     assert_eq!(step, "bad");
     assert!(report.contains("exit 3 after") && report.contains("    the disk is full\n"), "{report}");
 }

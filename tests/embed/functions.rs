@@ -72,7 +72,7 @@ async fn report(end: fn(StepContext) -> Result<(), StepError>) -> (Scratch, Stri
         }
     });
     let end = outcome(scratch.replica("v1", step.max_attempts(2)).run()).await;
-    let Outcome::StepFailed { step, report } = end else { panic!("{end:?}") };
+    let Outcome::StepFailed { step, report, .. } = end else { panic!("{end:?}") };
     assert_eq!(step, "bad");
     assert_eq!(scratch.notes(), ["attempt 1", "attempt 2"]);
     (scratch, report)

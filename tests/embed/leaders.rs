@@ -145,5 +145,6 @@ async fn a_superseded_revision_is_ready_with_a_warning_or_refused() {
         assert_eq!(outcome(scratch.replica(rev, step()).run()).await, Outcome::Ready, "{rev}");
     }
     let refusing = scratch.bootstrap("v1").refuse_downgrade().step(step()).build().unwrap();
-    assert_eq!(outcome(refusing.run()).await, Outcome::Superseded { newest: "v2".to_owned() });
+    let end = outcome(refusing.run()).await;
+    assert!(matches!(&end, Outcome::Superseded { newest, .. } if newest == "v2"), "{end:?}");
 }

@@ -157,7 +157,7 @@ async fn a_redis_that_is_not_there_is_never_left_out_in_silence() {
     let bootstrap = scratch.bootstrap("v1").step(scratch.endless()).redis("unix:///nowhere/redis.sock");
     let replica = bootstrap.redis_wait(Duration::from_millis(200)).build().unwrap();
     let end = crate::scratch::outcome(replica.run()).await;
-    let Outcome::RedisUnavailable { report } = end else { panic!("{end:?}") };
+    let Outcome::RedisUnavailable { report, .. } = end else { panic!("{end:?}") };
     assert!(report.contains("/nowhere/redis.sock"), "{report}");
     assert!(report.contains("the URL given to .redis(url)") && !report.contains("BELLWETHER_"), "{report}");
     assert_eq!(scratch.notes(), [""; 0]);
