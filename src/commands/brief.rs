@@ -81,15 +81,15 @@ pub(super) fn setup(settings: &Settings) -> Result<Setup, Refusal> {
 
 /// What the machine is told. Who elects is looked at first: a lease that does not fit is the more telling mistake.
 pub(super) fn config(settings: &Settings, volume: &Volume, trust: Trust) -> Result<Config, ConfigError> {
-    let election = election(settings, volume, trust)?;
-    Config::new(std::sync::Arc::clone(&settings.plan.plan), election, trust, policy(settings))
-}
-
-/// Who elects: the lease, if a Redis is configured.
-pub(super) fn election(settings: &Settings, volume: &Volume, trust: Trust) -> Result<Election, ConfigError> {
-    let Some(redis) = &settings.redis else { return Ok(Election::Guard) };
-    let wish = LeaseWish { ttl: redis.ttl, heartbeat: redis.heartbeat, grace: settings.stop_grace };
-    Election::by_lease(wish, redis.wait, &policy(settings), trust, volume.replica().seed())
+    let policy = policy(settings);
+    let election = match &settings.redis {
+        Some(redis) => {
+            let wish = LeaseWish { ttl: redis.ttl, heartbeat: redis.heartbeat, grace: settings.stop_grace };
+            Election::by_lease(wish, redis.wait, &policy, trust, volume.replica().seed())?
+        }
+        None => Election::Guard,
+    };
+    Config::new(std::sync::Arc::clone(&settings.plan.plan), election, trust, policy)
 }
 
 fn policy(settings: &Settings) -> Policy {

@@ -55,14 +55,7 @@ impl Told {
 
 impl LeaseDesk {
     pub(super) fn new(setup: &Setup, answers: UnboundedSender<Message>) -> LeaseDesk {
-        let replica = setup.volume.replica();
-        let holder = Holder {
-            token: replica.id,
-            host: replica.host.clone(),
-            pid: replica.pid,
-            rev: setup.volume.revision().to_string(),
-            epoch: None,
-        };
+        let holder = Holder::of(setup.volume.replica(), setup.volume.revision());
         let times = match setup.config.election() {
             Election::Lease(times) if setup.config.policy.may_lead => Some(times.clone()),
             Election::Lease(_) | Election::Guard => None,

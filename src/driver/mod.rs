@@ -23,6 +23,8 @@ mod message;
 mod report;
 mod runs;
 mod tasks;
+#[cfg(test)]
+mod testing;
 mod volume_thread;
 mod words;
 mod work;

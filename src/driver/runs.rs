@@ -209,26 +209,15 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
+    use crate::driver::testing;
     use crate::driver::work::StepFunction;
     use crate::process::boottime;
-    use crate::protocol::{MarkerWord, Plan, Revision, Step, StepName};
-    use crate::volume::Replica;
 
     const LONG: Duration = Duration::from_secs(3600);
 
     /// The runs of a plan with one step.
     fn runs(work: Work) -> (Runs, UnboundedReceiver<Message>) {
-        let step = Step {
-            name: StepName::parse("step").unwrap(),
-            in_progress: MarkerWord::parse("step").unwrap(),
-            done: MarkerWord::parse("step_done").unwrap(),
-            after: [].into(),
-            timeout: None,
-            max_attempts: 1,
-        };
-        let plan = Arc::new(Plan::new(vec![step]).unwrap());
-        let revision = Revision::parse("v1").unwrap();
-        let volume = Volume::new("/nowhere".into(), revision, Arc::clone(&plan), Replica::of_this_process());
+        let (volume, plan) = testing::volume();
         let plan = WorkPlan { plan, works: vec![work], needs: Vec::new(), digest: String::new() };
         let terms = Terms { volume, plan, mask: Arc::new(Mask::new()), grace: LONG, shim: "/nowhere".into() };
         let (answers, inbox) = unbounded_channel();

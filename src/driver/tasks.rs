@@ -207,31 +207,16 @@ fn panic_text(payload: &(dyn Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
     use super::*;
     use crate::driver::log_thread::LogThread;
-    use crate::protocol::{Epoch, MarkerWord, Plan, Revision, Step, StepId, StepName};
+    use crate::driver::testing;
+    use crate::protocol::{Epoch, StepId};
     use crate::settings::Mask;
-    use crate::volume::{Replica, Volume};
 
     const NO_GRACE: Duration = Duration::ZERO;
     const LONG: Duration = Duration::from_secs(3600);
-
-    fn volume() -> Volume {
-        let step = Step {
-            name: StepName::parse("step").unwrap(),
-            in_progress: MarkerWord::parse("step").unwrap(),
-            done: MarkerWord::parse("step_done").unwrap(),
-            after: [].into(),
-            timeout: None,
-            max_attempts: 1,
-        };
-        let plan = Arc::new(Plan::new(vec![step]).unwrap());
-        Volume::new(PathBuf::from("/nowhere"), Revision::parse("v1").unwrap(), plan, Replica::of_this_process())
-    }
 
     /// Starts `function` with `grace` and a deadline so far from now.
     fn begin(
@@ -240,7 +225,7 @@ mod tests {
         deadline: Option<Duration>,
     ) -> (TaskControl, UnboundedReceiver<Message>) {
         let (answers, inbox) = unbounded_channel();
-        let volume = volume();
+        let (volume, _) = testing::volume();
         let logs = LogThread::start(volume.clone()).unwrap();
         let lines = Lines::new(StepId(0), "step".to_owned(), Arc::new(Mask::new()), logs);
         let facts = Facts { step: StepId(0), epoch: Epoch(7), attempt: 1, volume };
@@ -347,7 +332,7 @@ mod tests {
     #[tokio::test]
     async fn a_context_is_kept_for_a_function_that_drops_its_own() {
         let (context, mut gone) = {
-            let volume = volume();
+            let (volume, _) = testing::volume();
             let logs = LogThread::start(volume.clone()).unwrap();
             let journal = Journal::new(Lines::new(StepId(0), "step".to_owned(), Arc::new(Mask::new()), logs));
             let facts = Facts { step: StepId(0), epoch: Epoch(7), attempt: 1, volume };

@@ -5,6 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::protocol::Revision;
+use crate::volume::Replica;
+
 /// Who has the lease, as one line of JSON that begins with the token: the scripts compare nothing else.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Holder {
@@ -21,6 +24,12 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// This replica, before it has an epoch.
+    pub fn of(replica: &Replica, rev: &Revision) -> Holder {
+        let Replica { id, host, pid } = replica.clone();
+        Holder { token: id, host, pid, rev: rev.to_string(), epoch: None }
+    }
+
     /// Understands a value. `None` if it is not one of ours.
     pub fn parse(value: &str) -> Option<Holder> {
         serde_json::from_str(value).ok()

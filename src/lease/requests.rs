@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::classify::{is_closed, of_redis};
@@ -84,29 +85,27 @@ impl Requests {
     /// Without a connection, all of it is sent at once: a server that hangs hears of it when it goes on, after whatever
     /// of ours it has not heard of yet.
     async fn release(&mut self) -> Result<(), Failure> {
-        let (server, limit) = (self.setup.server.clone(), self.setup.request_limit);
-        let released = timeout(limit, async {
-            if let Some(connection) = &mut self.connection {
-                match self.scripts.run(Request::Release, connection).await {
-                    Err(error) if is_closed(&error) => {}
-                    result => return result.map(drop).map_err(|error| of_redis(&error, &server)),
-                }
+        let limit = self.setup.request_limit;
+        let tried = timeout(limit, async {
+            if let Some(result) = self.try_kept(Request::Release).await {
+                return result.map(drop);
             }
-            tell(&server, limit, &self.scripts.in_full(Request::Release)).await
+            tell(&self.setup.server, limit, &self.scripts.in_full(Request::Release)).await
         });
-        let released = released.await.unwrap_or_else(|_| Err(Failure::timeout(&self.setup.server, limit)));
-        if released.is_err() {
-            self.connection = None;
-        }
-        released
+        let tried = tried.await;
+        self.settle(tried)
+    }
+
+    async fn request(&mut self, request: Request) -> Result<Reply, Failure> {
+        let tried = timeout(self.setup.request_limit, self.try_request(request)).await;
+        self.settle(tried)
     }
 
     /// After any failure the connection is closed: a late answer must not be taken for the next one's, and the name may
     /// lead to another server by now.
-    async fn request(&mut self, request: Request) -> Result<Reply, Failure> {
-        let limit = self.setup.request_limit;
-        let tried = timeout(limit, self.try_request(request)).await;
-        let result = tried.unwrap_or_else(|_| Err(Failure::timeout(&self.setup.server, limit)));
+    fn settle<T>(&mut self, tried: Result<Result<T, Failure>, Elapsed>) -> Result<T, Failure> {
+        let LeaseSetup { server, request_limit, .. } = &self.setup;
+        let result = tried.unwrap_or_else(|_| Err(Failure::timeout(server, *request_limit)));
         if result.is_err() {
             self.connection = None;
         }
@@ -114,17 +113,22 @@ impl Requests {
     }
 
     async fn try_request(&mut self, request: Request) -> Result<Reply, Failure> {
-        let server = &self.setup.server;
-        if let Some(connection) = &mut self.connection {
-            match self.scripts.run(request, connection).await {
-                // Closed while nobody used it, which need not mean anything. All scripts may be run twice.
-                Err(error) if is_closed(&error) => {}
-                result => return result.map_err(|error| of_redis(&error, server)),
-            }
+        if let Some(result) = self.try_kept(request).await {
+            return result;
         }
+        let server = &self.setup.server;
         let connection = Connection::open(server, self.setup.request_limit).await?;
         let connection = self.connection.insert(connection);
         self.scripts.run(request, connection).await.map_err(|error| of_redis(&error, server))
+    }
+
+    /// Asks on the connection there is. `None` without one, or if it was closed while nobody used it, which need not mean
+    /// anything: all scripts may be run twice.
+    async fn try_kept(&mut self, request: Request) -> Option<Result<Reply, Failure>> {
+        match self.scripts.run(request, self.connection.as_mut()?).await {
+            Err(error) if is_closed(&error) => None,
+            result => Some(result.map_err(|error| of_redis(&error, &self.setup.server))),
+        }
     }
 
     fn understand(&self, request: Request, reply: Reply) -> Answer {

@@ -60,18 +60,10 @@ fn until(sent: Timestamp, times: &LeaseTimes, trust: Trust) -> Timestamp {
 }
 
 fn setup(redis: &RedisSettings, times: &LeaseTimes, volume: &Volume, id: Uuid) -> LeaseSetup {
-    let replica = volume.replica();
-    let holder = Holder {
-        token: replica.id,
-        host: replica.host.clone(),
-        pid: replica.pid,
-        rev: volume.revision().to_string(),
-        epoch: None,
-    };
     LeaseSetup {
         server: redis.server.clone(),
         scope: redis.scope.as_ref().map_or_else(|| id.to_string(), ToString::to_string),
-        holder,
+        holder: Holder::of(volume.replica(), volume.revision()),
         ttl: times.ttl(),
         request_limit: times.request_limit(),
     }
