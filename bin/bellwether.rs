@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use bellwether::{commands, process};
+use bellwether::{Presets, commands, process};
 
 fn main() {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
@@ -10,5 +10,5 @@ fn main() {
         process::shim::main();
     }
     arguments.drain(..arguments.len().min(1));
-    std::process::exit(commands::main(arguments).code());
+    std::process::exit(commands::main(arguments, Presets::default()).code());
 }

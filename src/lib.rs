@@ -78,6 +78,8 @@ pub mod lease;
 #[cfg(feature = "io")]
 pub mod needs;
 #[cfg(feature = "io")]
+mod preset;
+#[cfg(feature = "io")]
 pub mod process;
 pub mod protocol;
 #[cfg(feature = "io")]
@@ -92,8 +94,10 @@ pub use bootstrap::{Bootstrap, BootstrapError, Outcome, Replica, RunError, Runni
 #[cfg(feature = "io")]
 pub use driver::{StepContext, StepError, StepRecord, StepResult, Stopper};
 #[cfg(feature = "io")]
+pub use preset::{Preset, PresetBrief, PresetPlan, Presets, step_command};
+#[cfg(feature = "io")]
 pub use process::shim::shim_if_asked;
 #[cfg(feature = "io")]
 pub use protocol::Trust;
 #[cfg(feature = "io")]
-pub use settings::Problem;
+pub use settings::{Env, Fallback, Given, Mask, Notice, Problem, Setting};
