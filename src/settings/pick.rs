@@ -60,7 +60,7 @@ pub(super) fn pick(
         return Err(Problem::new(*name, format!("disagrees with {other}, which means the same; unset one of them")));
     }
     let direct = first.map(|(name, value)| picked(name.to_owned(), &value)).transpose()?;
-    let from_file = if setting.file { from_file(setting.variable, lookup)? } else { None };
+    let from_file = if setting.file { from_files(setting, lookup)? } else { None };
     match (direct, from_file) {
         (Some(direct), Some(file)) if direct.text != file.text => {
             let text = format!("disagrees with what {} holds; unset one of them", file.culprit);
@@ -83,6 +83,23 @@ fn picked(culprit: String, value: &OsStr) -> Result<Given, Problem> {
         Some(text) => Ok(Given { culprit, text: text.to_owned() }),
         None => Err(Problem::new(culprit, "is no text in UTF-8; write it without bytes of other encodings")),
     }
+}
+
+/// What the files hold that the variables of `setting` name, which must agree.
+fn from_files(setting: &Setting, lookup: impl Fn(&str) -> Option<OsString>) -> Result<Option<Given>, Problem> {
+    let mut first: Option<Given> = None;
+    for name in std::iter::once(setting.variable).chain(setting.aliases.iter().copied()) {
+        let Some(given) = from_file(name, &lookup)? else { continue };
+        match &first {
+            Some(first) if first.text != given.text => {
+                let text = format!("holds something else than {}, which means the same; unset one of them", first.culprit);
+                return Err(Problem::new(given.culprit, text));
+            }
+            Some(_) => {}
+            None => first = Some(given),
+        }
+    }
+    Ok(first)
 }
 
 /// The content of the file that `<variable>_FILE` names, without the newline at its end.

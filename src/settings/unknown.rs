@@ -37,7 +37,8 @@ fn is_ours(name: &str) -> bool {
 fn is_known(name: &str, own: &[Setting]) -> bool {
     let is_file = |variable: &str| name.strip_suffix("_FILE") == Some(variable);
     SETTINGS.iter().chain(own).any(|setting| {
-        setting.variable == name || setting.aliases.contains(&name) || setting.file && is_file(setting.variable)
+        let mut names = std::iter::once(setting.variable).chain(setting.aliases.iter().copied());
+        names.any(|known| known == name || setting.file && is_file(known))
     }) || STEP_VARIABLES.contains(&name)
         || RETIRED.iter().any(|known| known.variable == name)
 }
