@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::bench::{Bench, is_there};
+use super::bench::is_there;
 use super::call::Call;
 use super::files;
 use super::settings::Assets;

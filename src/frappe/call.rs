@@ -46,7 +46,7 @@ impl Call {
 
     /// What it says to bench, secrets and all: for its standard input, which nobody else reads.
     pub(super) fn request(&self) -> String {
-        let argv: Vec<&str> = self.words.iter().map(|Word::Plain(text) | Word::Secret(text)| text.as_str()).collect();
+        let argv: Vec<&str> = self.words.iter().map(|(Word::Plain(text) | Word::Secret(text))| text.as_str()).collect();
         serde_json::json!({"argv": argv, "lock_wait_secs": self.lock_wait_secs}).to_string()
     }
 }

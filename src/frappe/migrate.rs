@@ -102,7 +102,15 @@ fn drain(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>
     let limit = stage.settings.drain;
     let begun = boottime::now();
     let call = queue_call(site);
-    while !stage.bench.ask(&call)?.status.success() {
+    loop {
+        let finished = stage.bench.ask(&call)?;
+        if finished.status.success() {
+            return Ok(());
+        }
+        // It ends with the same code when it cannot look.
+        if !finished.said("NOT READY") {
+            return finished.expect_success(&call);
+        }
         if stage.servers().workers()? == 0 {
             echo.note("jobs are queued, but no worker is alive to do them: they are left for later");
             return Ok(());
@@ -119,7 +127,6 @@ fn drain(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>
         }
         sleep(LOOK_EVERY.min(limit));
     }
-    Ok(())
 }
 
 const WAITS_FOR_JOBS: &str = "waiting for queued jobs";

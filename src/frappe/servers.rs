@@ -66,7 +66,6 @@ pub(super) struct Own {
 }
 
 /// The servers of a stack.
-#[derive(Debug)]
 pub(super) struct Servers<'a> {
     bench: &'a Bench,
     database: &'a Database,
@@ -84,7 +83,7 @@ impl<'a> Servers<'a> {
     pub(super) fn await_all(&self, say: impl Fn(&str)) -> Result<(), Trouble> {
         if let Some(root) = self.root() {
             self.wait_for("the database server", "DB_HOST, DB_PORT, DB_ROOT_USER and DB_ROOT_PASS", &say, || {
-                self.ask::<Value>(&json!({"op": "database", "server": root})).map(drop)
+                self.ask::<Value>(&json!({"op": "database", "server": root}))
             })?;
         }
         let Redises { cache, queue, socketio } = self.redises;
@@ -97,7 +96,7 @@ impl<'a> Servers<'a> {
             if redises[..at].iter().any(|(_, _, earlier)| earlier == url) {
                 continue;
             }
-            self.wait_for(what, settings, &say, || self.ask::<Value>(&json!({"op": "redis", "url": url})).map(drop))?;
+            self.wait_for(what, settings, &say, || self.ask::<Value>(&json!({"op": "redis", "url": url})))?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod redis;
 mod table;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -103,6 +104,13 @@ impl Settings {
             problems.extend(missing);
         }
         if problems.is_empty() { Ok(settings.filter(|_| is_complete)) } else { Err(problems) }
+    }
+
+    /// What is to be done about assets, and nothing else; `None` if what is said cannot be used.
+    pub(super) fn assets_alone(lookup: &dyn Fn(&str) -> Option<OsString>) -> Option<Assets> {
+        let named = [n::ASSETS, n::REBUILD].into_iter().filter_map(|name| Some((name, lookup(name)?)));
+        let env = named.collect();
+        Read { env: &env, problems: Vec::new(), missing: Vec::new() }.assets()
     }
 
     /// The bench that the sites belong to: the directory around them.
@@ -279,7 +287,7 @@ impl Read<'_> {
     fn secret(&mut self, name: &str, is_needed: bool, what: &str) -> Result<Option<String>, ()> {
         let given = self.given(name)?.map(|given| given.text);
         if given.is_none() && is_needed {
-            let text = format!("is not set; set {name}_FILE to a file with {what} (or {name} to {what}), or SKIP_INIT=1");
+            let text = format!("is not set; set it to {what}, or {name}_FILE to a file with that; or SKIP_INIT=1, which creates nothing");
             self.missing(name, text);
         }
         Ok(given)

@@ -4,9 +4,11 @@
 //! row with Administrator's password, which is written last. A site that lacks it is mended only if our own record proves
 //! that we were creating it, on a database that was not there before; everything else is left to a person.
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 
-use super::bench::{Bench, is_there};
+use super::bench::{Bench, is_there, shown};
 use super::call::Call;
 use super::config;
 use super::echo::Echo;
@@ -20,6 +22,9 @@ use super::trouble::Trouble;
 
 /// While a half-made site is removed, nothing waits longer for a lock that somebody else's session holds.
 const LOCK_WAIT_SECS: u32 = 30;
+
+/// Where the directories of half-made sites go, on the volume.
+const ARCHIVE: &str = "archived";
 
 /// What is kept about a site.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -116,8 +121,14 @@ fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
 
 fn look(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<Facts, Trouble> {
     let directory = stage.bench.site(site.as_str());
-    let read = SiteConfig::read(&directory);
-    let config = read.map_err(|error| Trouble::ForGood(format!("{}: {error}", SiteConfig::path(&directory).display())))?;
+    let creating = record.of(site).own.creating;
+    let config = match SiteConfig::read(&directory) {
+        Ok(config) => config,
+        // bench does not write it in one step, so a creation of ours that was killed may have torn it.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData && creating.is_some() => None,
+        Err(error) => return Err(Trouble::ForGood(format!("{}: {error}", SiteConfig::path(&directory).display()))),
+    };
+    let config = config.filter(|config| config.text("db_name").is_some());
     let servers = stage.servers();
     let own = match &config {
         Some(config) => servers.own(config, |text| echo.note(text))?,
@@ -130,13 +141,12 @@ fn look(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>)
         let named = config.as_ref().and_then(|config| config.text("db_name"));
         servers.site(site.as_str(), named.or(stage.settings.database.name.as_deref()), |text| echo.note(text))?
     };
-    let creating = record.of(site).own.creating;
     let is_ours = creating.is_some() && creating == found.as_ref().map(|found| found.name.clone());
     Ok(Facts { has_directory: is_there(&directory), has_config: config.is_some(), own, found, is_ours })
 }
 
 fn remove(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<(), Trouble> {
-    let call = drop_call(&stage.settings, site);
+    let call = drop_call(&stage.settings, site, &shown(stage.bench.sites().join(ARCHIVE)));
     let finished = stage.bench.run(&call, echo)?;
     if !finished.status.success() && finished.said("Lock wait timeout") {
         return Err(Trouble::NotYet(format!(
@@ -203,9 +213,11 @@ pub(super) fn new_site_call(settings: &Settings, site: &SiteName, scope_option: 
 }
 
 /// `bench drop-site`, which removes database, user and directory. Only ever for what we have begun ourselves.
-pub(super) fn drop_call(settings: &Settings, site: &SiteName) -> Call {
+/// `archive`: where its directory goes; bench's own place may be read-only.
+fn drop_call(settings: &Settings, site: &SiteName, archive: &str) -> Call {
     let Database { root_user, root_password, .. } = &settings.database;
-    let call = Call::new(&["drop-site", site.as_str(), "--no-backup", "--force", "--db-root-username", root_user]);
+    let call = Call::new(&["drop-site", site.as_str(), "--no-backup", "--force", "--archived-sites-path", archive]);
+    let call = call.words(&["--db-root-username", root_user]);
     call.secret("--db-root-password", root_password.as_deref().unwrap_or_default()).lock_wait(LOCK_WAIT_SECS)
 }
 

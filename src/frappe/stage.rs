@@ -22,7 +22,6 @@ pub(super) struct Stage {
     pub(super) settings: Settings,
     pub(super) bench: Bench,
     pub(super) revision: String,
-    pub(super) epoch: String,
     mask: Mask,
     record: PathBuf,
 }
@@ -45,7 +44,7 @@ impl Stage {
         settings.secrets().iter().for_each(|secret| mask.add_secret(secret));
         let bench = Bench::new(settings.bench_dir(), &settings.sites_dir);
         let record = text("BELLWETHER_RECORD")?.into();
-        Ok(Stage { settings, bench, revision: text("BELLWETHER_REV")?, epoch: text("BELLWETHER_EPOCH")?, mask, record })
+        Ok(Stage { settings, bench, revision: text("BELLWETHER_REV")?, mask, record })
     }
 
     pub(super) fn servers(&self) -> Servers<'_> {

@@ -6,6 +6,7 @@
 import json
 import os
 import sys
+import warnings
 
 
 def bound_lock_waits(seconds):
@@ -32,6 +33,8 @@ def main():
     request = json.load(sys.stdin)
     if request.get("lock_wait_secs"):
         bound_lock_waits(request["lock_wait_secs"])
+    # As bench's helper does where it is called as a program.
+    warnings.simplefilter("ignore")
     sys.argv = ["bench_helper.py", "frappe"] + request["argv"]
     from frappe.utils import bench_helper
 

@@ -79,7 +79,7 @@ fn url(text: &str) -> Result<String, String> {
         if text.contains('@') {
             return Err("holds a password; write it as a URL: redis://:PASSWORD@HOST:PORT".to_owned());
         }
-        return has_port(text).then(|| format!("redis://{text}")).ok_or_else(|| "is no host:port".to_owned());
+        return has_port(text).then(|| format!("redis://{text}")).ok_or_else(|| "names no host:port such as redis:6379".to_owned());
     };
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(url("unix:///run/redis.sock").unwrap(), "unix:///run/redis.sock");
         for wrong in ["cache", "cache:", "cache:0", ":6379", "redis://cache", "redis://:p@cache", "http://x:1", ":p@x:1"] {
             let said = url(wrong).unwrap_err();
-            assert!(!said.contains(":p"), "{said}");
+            assert!(!said.contains(":p@"), "{said}");
         }
     }
 
