@@ -8,7 +8,7 @@ import os
 import time
 
 from . import environ
-from .server import append_line
+from .lines import append_line
 
 # Milliseconds that a call spends in each phase; 10 where nothing is said.
 PACE = {

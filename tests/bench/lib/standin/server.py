@@ -15,6 +15,7 @@ import sqlite3
 import time
 
 from . import environ
+from .lines import append_line
 
 # A statement waits for a lock as long as this by default: a day.
 PATIENCE = 86400
@@ -96,10 +97,7 @@ class Server:
 
     def write_user(self, name, account):
         os.makedirs(self.path("users"), exist_ok=True)
-        temporary = self.path("users", ".%s-%d" % (name, os.getpid()))
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(account, file)
-        os.rename(temporary, self.path("users", name + ".json"))
+        replace(self.path("users", name + ".json"), account)
 
     def drop_user(self, name):
         try:
@@ -158,16 +156,22 @@ class Server:
     def is_altering(self, name):
         try:
             with open(self.path("altering-" + name), encoding="utf-8") as file:
-                return time.monotonic() < float(file.read() or "0")
+                return time.monotonic() < json.load(file)
         except FileNotFoundError:
             return False
 
     def alter(self, name, seconds):
         """Hazard: the server goes on with a running ALTER when its client is killed."""
-        until = time.monotonic() + seconds
-        with open(self.path("altering-" + name), "w", encoding="utf-8") as file:
-            file.write(str(until))
+        replace(self.path("altering-" + name), time.monotonic() + seconds)
         time.sleep(seconds)
+
+
+def replace(path, content):
+    """A server's files are whole, whoever is killed."""
+    temporary = "%s.%d" % (path, os.getpid())
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(content, file)
+    os.rename(temporary, path)
 
 
 def names_in(directory):
@@ -175,12 +179,3 @@ def names_in(directory):
         return sorted(os.listdir(directory))
     except FileNotFoundError:
         return []
-
-
-def append_line(path, record):
-    """Writes a line whole, whoever else writes lines."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    try:
-        os.write(file, (json.dumps(record) + "\n").encode())
-    finally:
-        os.close(file)
