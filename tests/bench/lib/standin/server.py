@@ -9,8 +9,10 @@
     altering-<name>    until when the server is busy with a table of that database, whoever asked for that
 """
 
+import contextlib
 import json
 import os
+import shutil
 import sqlite3
 import time
 
@@ -123,8 +125,6 @@ class Server:
 
     def drop_database(self, name):
         """At once: nobody sees half of a database."""
-        import shutil
-
         grave = self.path("dropped", "%s-%d-%d" % (name, os.getpid(), time.monotonic_ns()))
         os.makedirs(self.path("dropped"), exist_ok=True)
         os.rename(self.path("databases", name), grave)
@@ -152,6 +152,10 @@ class Server:
             if time.monotonic() >= deadline:
                 raise Fault("lock-wait", database=name)
             time.sleep(0.005)
+
+    def end_sessions(self, name):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path("metadata-lock-" + name))
 
     def is_altering(self, name):
         try:

@@ -3,6 +3,7 @@
 import re
 import sqlite3
 
+from . import environ
 from .server import PATIENCE, Fault
 
 NAME = r"[`\"']?([\w.-]+)[`\"']?"
@@ -126,11 +127,8 @@ class Session:
         self.server.drop_database(name)
 
     def end_sessions(self, name):
-        import os
-
         self.only_administrator()
-        if self.server.has("metadata-lock-" + name):
-            os.unlink(self.server.path("metadata-lock-" + name))
+        self.server.end_sessions(name)
 
     def create_user(self, if_missing, name, password):
         """Hazard: with IF NOT EXISTS a user that is there keeps the password it had."""
@@ -162,8 +160,6 @@ class Session:
 
     def rebuild_table(self, _table):
         """ALTER TABLE … FORCE: takes as long as STANDIN_ALTER_SECS says, with or without the client."""
-        from . import environ
-
         self.change_of_tables()
         seconds = environ.number("STANDIN_ALTER_SECS", 0)
         if seconds:
@@ -182,7 +178,7 @@ ADMINISTRATION = [
     (r"DROP USER (IF EXISTS )?" + NAME + HOST, Session.drop_user),
     (r"GRANT .* ON (?:DATABASE )?" + NAME + r"(?:\.\*)? TO " + NAME + HOST, Session.grant),
     (r"ALTER DATABASE .* OWNER TO .*", Session.nothing),
-    (r"ALTER TABLE " + r"[`\"]([^`\"]+)[`\"]" + r" FORCE", Session.rebuild_table),
+    (r"ALTER TABLE [`\"]([^`\"]+)[`\"] FORCE", Session.rebuild_table),
 ]
 
 

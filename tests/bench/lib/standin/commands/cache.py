@@ -1,6 +1,9 @@
-"""clear-cache, clear-website-cache."""
+"""clear-cache, clear-website-cache; whether the cache answers at all."""
 
-from .. import options, place
+import contextlib
+from urllib.parse import urlsplit
+
+from .. import database, options, place
 
 SECONDS = 2
 
@@ -19,7 +22,8 @@ def clear(context, beginning):
     options.parse(context.words)
     for site in context.need_sites():
         config = place.config_of(site)
-        context.run.phase("clear")
+        with contextlib.closing(database.of_site(config)):
+            context.run.phase("clear")
         if "redis_cache" in config and answers(config):
             with connected(config) as redis:
                 for key in redis.keys("%s|%s*" % (config["db_name"], beginning)):
@@ -33,9 +37,11 @@ def connected(config):
 
 
 def answers(config):
-    """A bench that names no cache is not asked for one here."""
+    """A bench that names no cache is not asked for one here. Hazard: a URL without a port is not understood."""
     if "redis_cache" not in config:
         return True
+    if urlsplit(config["redis_cache"]).port is None:
+        return False
     from redis import RedisError
 
     try:
