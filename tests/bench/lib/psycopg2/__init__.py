@@ -14,7 +14,8 @@ STATEMENTS = {
     "refused": ("OperationalError", REACHING + "Connection refused\n\tIs the server running on that host and accepting"
                 " TCP/IP connections?\n"),
     "timeout": ("OperationalError", REACHING + "timeout expired\n"),
-    "unknown-host": ("OperationalError", 'could not translate host name "{host}" to address: Name or service not known\n'),
+    "unknown-host": ("OperationalError",
+                     'could not translate host name "{host}" to address: Name or service not known\n'),
     "starting": ("OperationalError", "FATAL:  the database system is starting up\n"),
     "busy": ("OperationalError", "FATAL:  sorry, too many clients already\n"),
     "denied": ("OperationalError", 'FATAL:  password authentication failed for user "{user}"\n'),

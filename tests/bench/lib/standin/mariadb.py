@@ -3,7 +3,8 @@
 from .dbapi import Connection
 
 STATEMENTS = {
-    "starting": (2013, "Lost connection to {server} at 'handshake: reading initial communication packet', system error: 104"),
+    "starting": (2013,
+                 "Lost connection to {server} at 'handshake: reading initial communication packet', system error: 104"),
     "busy": (1040, "Too many connections"),
     "denied": (1045, "Access denied for user '{user}'@'localhost' (using password: {yes})"),
     "denied-database": (1044, "Access denied for user '{user}'@'%' to database '{database}'"),

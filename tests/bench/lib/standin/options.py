@@ -24,7 +24,7 @@ def refuse(text):
 
 
 def parse(words, flags=(), values=(), stop_at_argument=False):
-    """Splits words into options, by their names without hyphens in front, and arguments. `-g/--global` are two names."""
+    """Splits words into options, by their last names without hyphens, and arguments. `-g/--global` are two names."""
     options, arguments, words = {}, [], list(words)
     names = {short: spec for spec in (*flags, *values) for short in spec.split("/")}
     while words:

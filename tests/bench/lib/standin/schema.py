@@ -9,7 +9,8 @@ TABLES = [
     "`tabDocType` (name varchar(140) PRIMARY KEY, module varchar(140))",
     "`tabModule Def` (name varchar(140) PRIMARY KEY, app_name varchar(140))",
     "`tabPatch Log` (name varchar(140) PRIMARY KEY, patch text, skipped int)",
-    "`tabInstalled Application` (name varchar(140) PRIMARY KEY, idx int, app_name varchar(140), app_version varchar(140))",
+    "`tabInstalled Application` (name varchar(140) PRIMARY KEY, idx int, app_name varchar(140),"
+    " app_version varchar(140))",
     "`tabSingles` (doctype varchar(140), field varchar(140), value text, PRIMARY KEY (doctype, field))",
     "`hooks_run` (app varchar(140), hook varchar(140))",
     "`patches_run` (patch text)",

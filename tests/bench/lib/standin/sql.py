@@ -11,7 +11,7 @@ HOST = r"(?:@'[^']*')?"
 
 
 class Session:
-    """What one client says. Changes of rows wait for a commit; changes of tables are committed at once, as MariaDB does."""
+    """What one client says. Changes of rows wait for a commit; changes of tables do not, as in MariaDB."""
 
     def __init__(self, server, user, administrator, database):
         self.server = server

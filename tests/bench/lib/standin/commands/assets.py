@@ -9,7 +9,8 @@ from ..place import apps
 
 
 def build(context):
-    given, _ = options.parse(context.words, ("--production", "--force", "--hard-link", "--verbose"), ("--app", "--apps"))
+    flags = ("--production", "--force", "--hard-link", "--verbose")
+    given, _ = options.parse(context.words, flags, ("--app", "--apps"))
     wanted = [given["app"]] if given.get("app") else apps()
     order = json.dumps({"apps": wanted, "argv": context.run.argv})
     return subprocess.run([sys.executable, "-S", "-m", "standin.yarn", order], close_fds=True).returncode and 1

@@ -33,7 +33,10 @@ def migrate_site(run, site, skip_failing):
 
 
 def run_patches(run, db, skip_failing):
-    """Resumes by the Patch Log: each patch and its line there are one transaction. Hazard: --skip-failing hides failures."""
+    """Resumes by the Patch Log: each patch and its line there are one transaction.
+
+    Hazard: --skip-failing hides failures.
+    """
     pending = pending_patches(db, schema.installed_apps(db))
     half = len(pending) // 2
     for number, patch in enumerate([*pending, None]):

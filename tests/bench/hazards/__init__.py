@@ -1,0 +1,1 @@
+"""Every hazard of the stand-in, asserted."""
