@@ -116,7 +116,7 @@ impl PresetPlan {
 }
 
 /// The first word of a command line that asks for [`Preset::perform`].
-pub(crate) const STEP_ARGUMENT: &str = "__step";
+pub(crate) const STEP_ARGUMENT: &str = "__preset-step";
 
 /// The command of a preset's step: this program again, whatever file it has become since.
 pub fn step_command(preset: &dyn Preset, step: &str) -> [String; 4] {

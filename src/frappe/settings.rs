@@ -138,6 +138,7 @@ impl Read<'_> {
         let skip_init = self.value(n::SKIP_INIT, yes_or_no);
         let creates = skip_init == Some(false);
         let admin_password = self.secret(n::ADMIN_PASS, creates, "the password of Administrator in a new site");
+        self.refuse_common_password(sites.as_deref().unwrap_or_default(), &admin_password);
         let database = self.database(sites.as_deref().unwrap_or_default().len(), creates);
         let redises = self.redises();
         let socketio_port = self.value(n::SOCKETIO_PORT, port);
@@ -252,6 +253,14 @@ impl Read<'_> {
             }
             (Some(Assets::Auto), Some(rebuild)) => Some(if rebuild { Assets::Build } else { Assets::LinkOrSkip }),
             (Some(ours), _) => Some(ours),
+        }
+    }
+
+    /// The password of many an example is the first that anybody tries. On the own machine it does.
+    fn refuse_common_password(&mut self, sites: &[SiteName], password: &Result<Option<String>, ()>) {
+        let is_local = |site: &SiteName| site.as_str() == "localhost" || site.as_str().ends_with(".localhost");
+        if matches!(password, Ok(Some(password)) if password == "admin") && !sites.iter().all(is_local) {
+            self.complain(n::ADMIN_PASS, "is the password that everybody tries first; choose another (it does for *.localhost)");
         }
     }
 

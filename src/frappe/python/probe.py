@@ -51,7 +51,8 @@ class MariaDB:
             return "denied"
         if number == 1049:
             return "no-database"
-        if number == 1040:
+        # Too many clients, going down, or coming up.
+        if number in (1040, 1053) or number == 2013 and "initial communication" in str(error):
             return "busy"
         if number in (2002, 2003, 2005, 2013):
             return class_of_socket(str(error))

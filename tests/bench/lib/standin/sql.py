@@ -34,6 +34,9 @@ class Session:
     def query(self, statement, values):
         if re.match(r"(CREATE|ALTER|DROP)\b", statement, re.IGNORECASE):
             self.change_of_tables()
+        if self.database:
+            # The engine calls the database that is open `main`.
+            statement = re.sub(r"[`\"]%s[`\"]\s*\." % re.escape(self.database), "main.", statement)
         self.prepare(statement)
         try:
             result = self.engine.execute(translated(statement, values), values or ())
