@@ -164,7 +164,8 @@ mod tests {
         assert_eq!(wanted(&all, &image, &requires), list("erpnext hrms insights"));
         let some = Apps { wanted: list("insights hrms"), ..Apps::default() };
         assert_eq!(wanted(&some, &image, &requires), list("insights erpnext hrms"));
-        let listed = Apps { wanted: list("insights"), all_of_image: true, denied: list("erpnext hrms"), ..Apps::default() };
+        let listed =
+            Apps { wanted: list("insights"), all_of_image: true, denied: list("erpnext hrms"), ..Apps::default() };
         assert_eq!(wanted(&listed, &image, &requires), list("insights"));
         let allowed = Apps { all_of_image: true, allowed: Some(list("insights")), ..Apps::default() };
         assert_eq!(wanted(&allowed, &image, &requires), list("insights"));

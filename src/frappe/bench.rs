@@ -146,7 +146,11 @@ impl Bench {
 }
 
 /// Waits for the child and reads what it says, and for a moment what it has left behind says.
-fn follow(child: &mut Child, reader: PipeReader, mut say: impl FnMut(&str)) -> io::Result<(ExitStatus, VecDeque<String>)> {
+fn follow(
+    child: &mut Child,
+    reader: PipeReader,
+    mut say: impl FnMut(&str),
+) -> io::Result<(ExitStatus, VecDeque<String>)> {
     let lines = read_in_background(reader);
     let mut kept = VecDeque::new();
     let mut ended = None;

@@ -70,7 +70,8 @@ mod tests {
     fn secrets_are_in_the_request_alone() {
         let call = Call::on("a.localhost", &["new-site"]).secret("--admin-password", "hunter2").lock_wait(30);
         assert_eq!(call.to_string(), "bench --site a.localhost new-site --admin-password ***");
-        let expected = r#"{"argv":["--site","a.localhost","new-site","--admin-password","hunter2"],"lock_wait_secs":30}"#;
+        let expected =
+            r#"{"argv":["--site","a.localhost","new-site","--admin-password","hunter2"],"lock_wait_secs":30}"#;
         assert_eq!(call.request(), expected);
     }
 }

@@ -90,7 +90,8 @@ fn open(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>)
 
 fn is_in_maintenance(bench: &Bench, site: &SiteName) -> Result<bool, Trouble> {
     let directory = bench.site(site.as_str());
-    let config = SiteConfig::read(&directory).map_err(|error| Trouble::of_file(&SiteConfig::path(&directory), &error))?;
+    let config =
+        SiteConfig::read(&directory).map_err(|error| Trouble::of_file(&SiteConfig::path(&directory), &error))?;
     let config = config.ok_or_else(|| {
         Trouble::ForGood(format!("{} is gone, though the site was there", SiteConfig::path(&directory).display()))
     })?;
@@ -118,7 +119,9 @@ fn drain(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>
         let waited = boottime::now().since(begun);
         if waited >= limit {
             let waited = waited.as_secs();
-            echo.note(&format!("jobs are still queued after {waited} s (BELLWETHER_DRAIN_SECS): going on all the same"));
+            echo.note(&format!(
+                "jobs are still queued after {waited} s (BELLWETHER_DRAIN_SECS): going on all the same"
+            ));
             return Ok(());
         }
         if record.of(site).note != WAITS_FOR_JOBS {
@@ -139,7 +142,10 @@ fn back_up(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
     let new: Vec<PathBuf> = dumps(&directory).difference(&before).cloned().collect();
     // Their names begin with the time.
     let Some(path) = new.last() else {
-        return Err(Trouble::Failed(format!("bench has ended well, but there is no new backup in {}", directory.display())));
+        return Err(Trouble::Failed(format!(
+            "bench has ended well, but there is no new backup in {}",
+            directory.display()
+        )));
     };
     echo.note(&format!("backup: {}", path.display()));
     record.change(site, |record| record.own.backup = Some(path.display().to_string()))?;
@@ -158,7 +164,9 @@ fn say_undo(stage: &Stage, record: &Record<Begun>) -> Result<(), Trouble> {
     let lines = stage.settings.sites.iter().filter_map(|site| {
         let backup = record.of(site).own.backup?;
         let bench = stage.bench.root().display();
-        Some(format!("cd {bench} && bench --site {site} restore {backup} --force && bench --site {site} set-maintenance-mode off"))
+        Some(format!(
+            "cd {bench} && bench --site {site} restore {backup} --force && bench --site {site} set-maintenance-mode off"
+        ))
     });
     record.say_undo(lines.collect())
 }

@@ -164,7 +164,8 @@ fn check_bench(settings: &Settings) -> Vec<Problem> {
         return vec![Problem::new("BELLWETHER_VOLUME", text)];
     }
     let image = bench.apps().unwrap_or_default();
-    let absent: Vec<&str> = settings.apps.wanted.iter().filter(|app| !image.contains(app)).map(String::as_str).collect();
+    let absent: Vec<&str> =
+        settings.apps.wanted.iter().filter(|app| !image.contains(app)).map(String::as_str).collect();
     if !absent.is_empty() {
         let text = format!("{} is not in this image, which has {}", absent.join(", "), image.join(", "));
         problems.push(Problem::new("APPS", text));

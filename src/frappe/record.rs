@@ -83,7 +83,10 @@ impl<T: Clone + Default + Serialize + DeserializeOwned> Record<T> {
         } else {
             // It is replaced whole, so nobody but a person can have torn it; to go on without it could do harm.
             serde_json::from_str(&text).map_err(|error| {
-                Trouble::ForGood(format!("{} is no record of ours any more: {error}; remove it if you know why", path.display()))
+                Trouble::ForGood(format!(
+                    "{} is no record of ours any more: {error}; remove it if you know why",
+                    path.display()
+                ))
             })?
         };
         let mut known = read.sites;

@@ -90,7 +90,11 @@ impl<'a> Servers<'a> {
         let redises = [
             ("the cache's Redis", "REDIS_CACHE, or REDIS_HOST, REDIS_CACHE_PORT and REDIS_PASS", cache),
             ("the queue's Redis", "REDIS_QUEUE, or REDIS_HOST, REDIS_QUEUE_PORT and REDIS_PASS", queue),
-            ("the websocket server's Redis", "REDIS_SOCKETIO, or REDIS_HOST, REDIS_SOCKETIO_PORT and REDIS_PASS", socketio),
+            (
+                "the websocket server's Redis",
+                "REDIS_SOCKETIO, or REDIS_HOST, REDIS_SOCKETIO_PORT and REDIS_PASS",
+                socketio,
+            ),
         ];
         for (at, (what, settings, url)) in redises.iter().enumerate() {
             if redises[..at].iter().any(|(_, _, earlier)| earlier == url) {
@@ -151,7 +155,8 @@ impl<'a> Servers<'a> {
     /// One question; the inner error is the server's.
     fn ask<T: for<'de> Deserialize<'de>>(&self, request: &Value) -> Result<Result<T, Refusal>, Trouble> {
         let mut answer = self.bench.probe(request)?;
-        let unclear = |error: serde_json::Error| Trouble::Failed(format!("the probe of the servers is not understood: {error}"));
+        let unclear =
+            |error: serde_json::Error| Trouble::Failed(format!("the probe of the servers is not understood: {error}"));
         match answer.get_mut("error") {
             Some(refusal) => serde_json::from_value(refusal.take()).map(Err).map_err(unclear),
             None => serde_json::from_value(answer["ok"].take()).map(Ok).map_err(unclear),
@@ -179,7 +184,10 @@ impl<'a> Servers<'a> {
                 return Err(Trouble::ForGood(text));
             }
             if self.wait.is_some_and(|limit| now.since(begun) >= limit) {
-                return Err(Trouble::Failed(format!("{text}; waited {} s (BELLWETHER_NEEDS_WAIT_SECS)", now.since(begun).as_secs())));
+                return Err(Trouble::Failed(format!(
+                    "{text}; waited {} s (BELLWETHER_NEEDS_WAIT_SECS)",
+                    now.since(begun).as_secs()
+                )));
             }
             if said.as_ref().is_none_or(|(class, at)| *class != refusal.class || now.since(*at) >= REMIND_EVERY) {
                 say(&format!("waiting: {text}"));

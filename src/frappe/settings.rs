@@ -148,7 +148,8 @@ impl Read<'_> {
         let drain = self.value(n::DRAIN, seconds);
         let assets = self.assets();
         let jobs = self.value(n::JOBS, jobs);
-        let stop_at_failure = self.value(n::ON_SITE_FAILURE, |text| one_of(text, &[("stop", true), ("continue", false)]));
+        let stop_at_failure =
+            self.value(n::ON_SITE_FAILURE, |text| one_of(text, &[("stop", true), ("continue", false)]));
         let _ = self.optional(n::SCHEDULER, yes_or_no);
         // What is wrong with it is told by whoever it belongs to.
         let wait = self.env.lookup(n::NEEDS_WAIT).and_then(|text| seconds(text.to_str()?).ok()).unwrap_or(NEEDS_WAIT);
@@ -173,7 +174,8 @@ impl Read<'_> {
 
     fn sites(&mut self) -> Option<Vec<SiteName>> {
         let one = self.optional(n::SITE, |text| SiteName::parse(text.trim()));
-        let several = self.optional(n::SITES, |text| words(text).into_iter().map(SiteName::parse).collect::<Result<Vec<_>, _>>());
+        let several =
+            self.optional(n::SITES, |text| words(text).into_iter().map(SiteName::parse).collect::<Result<Vec<_>, _>>());
         match (one.ok()?, several.ok()?) {
             (None, None) => {
                 self.missing(n::SITE, "is not set; set it to the site's name, or SITES to several");
@@ -197,14 +199,16 @@ impl Read<'_> {
     }
 
     fn database(&mut self, sites: usize, creates: bool) -> Option<Database> {
-        let kind = self.value(n::DB_TYPE, |text| one_of(text, &[("mariadb", Kind::MariaDb), ("postgres", Kind::Postgres)]));
+        let kind =
+            self.value(n::DB_TYPE, |text| one_of(text, &[("mariadb", Kind::MariaDb), ("postgres", Kind::Postgres)]));
         let host = self.optional(n::DB_HOST, filled).ok()?;
         if host.is_none() {
             self.missing(n::DB_HOST, "is not set; set it to the database server's host");
         }
         let number = self.optional(n::DB_PORT, port).ok()?;
         let root_user = self.optional(n::DB_ROOT_USER, filled).ok()?;
-        let root_password = self.secret(n::DB_ROOT_PASS, creates, "the password of the user who creates databases").ok()?;
+        let root_password =
+            self.secret(n::DB_ROOT_PASS, creates, "the password of the user who creates databases").ok()?;
         let name = self.optional(n::DB_NAME, database_name).ok()?;
         if name.is_some() && sites > 1 {
             self.complain(n::DB_NAME, "names one database, but there are several sites; unset it");
@@ -242,7 +246,8 @@ impl Read<'_> {
     fn assets(&mut self) -> Option<Assets> {
         let words = [("auto", Assets::Auto), ("link", Assets::Link), ("build", Assets::Build), ("skip", Assets::Skip)];
         let ours = self.optional(n::ASSETS, |text| one_of(text, &words));
-        let theirs = self.value(n::REBUILD, |text| one_of(text, &[("auto", None), ("1", Some(true)), ("0", Some(false))]));
+        let theirs =
+            self.value(n::REBUILD, |text| one_of(text, &[("auto", None), ("1", Some(true)), ("0", Some(false))]));
         match (ours.ok()?, theirs?) {
             (None, None) => Some(Assets::Auto),
             (None, Some(true)) => Some(Assets::Build),
@@ -260,7 +265,10 @@ impl Read<'_> {
     fn refuse_common_password(&mut self, sites: &[SiteName], password: &Result<Option<String>, ()>) {
         let is_local = |site: &SiteName| site.as_str() == "localhost" || site.as_str().ends_with(".localhost");
         if matches!(password, Ok(Some(password)) if password == "admin") && !sites.iter().all(is_local) {
-            self.complain(n::ADMIN_PASS, "is the password that everybody tries first; choose another (it does for *.localhost)");
+            self.complain(
+                n::ADMIN_PASS,
+                "is the password that everybody tries first; choose another (it does for *.localhost)",
+            );
         }
     }
 
@@ -296,7 +304,9 @@ impl Read<'_> {
     fn secret(&mut self, name: &str, is_needed: bool, what: &str) -> Result<Option<String>, ()> {
         let given = self.given(name)?.map(|given| given.text);
         if given.is_none() && is_needed {
-            let text = format!("is not set; set it to {what}, or {name}_FILE to a file with that; or SKIP_INIT=1, which creates nothing");
+            let text = format!(
+                "is not set; set it to {what}, or {name}_FILE to a file with that; or SKIP_INIT=1, which creates nothing"
+            );
             self.missing(name, text);
         }
         Ok(given)

@@ -78,7 +78,13 @@ fn judge(facts: &Facts) -> Verdict {
     let Some(found) = found else { return Verdict::Refuse(Why::Unknown) };
     match (*has_directory, found.exists) {
         (false, false) => Verdict::Create,
-        _ if *is_ours && !is_whole => if *has_config { Verdict::Repair } else { Verdict::CreateOver },
+        _ if *is_ours && !is_whole => {
+            if *has_config {
+                Verdict::Repair
+            } else {
+                Verdict::CreateOver
+            }
+        }
         (false, true) => Verdict::Refuse(Why::DatabaseAlone),
         (true, _) => Verdict::Refuse(Why::HalfMade),
     }
@@ -236,7 +242,8 @@ fn skipped(stage: &Stage, site: &SiteName, facts: &Facts) -> String {
 fn refusal(stage: &Stage, site: &SiteName, name: &str, why: Why) -> String {
     let directory = stage.shown_site(site);
     let sites = stage.bench.sites().display();
-    let restore = format!("    cd {} && bench --site {site} restore BACKUP.sql.gz --force", stage.bench.root().display());
+    let restore =
+        format!("    cd {} && bench --site {site} restore BACKUP.sql.gz --force", stage.bench.root().display());
     let retry = "    bellwether retry";
     match why {
         Why::HalfMade => format!(

@@ -34,8 +34,7 @@ impl Stage {
             value.ok_or_else(|| Trouble::ForGood(format!("{name} is not set; a leader sets it")))
         };
         let volume = PathBuf::from(text("BELLWETHER_VOLUME")?);
-        let brief =
-            PresetBrief { env, volume: Some(&volume), may_lead: true, step_timeout: None, step_attempts: 1 };
+        let brief = PresetBrief { env, volume: Some(&volume), may_lead: true, step_timeout: None, step_attempts: 1 };
         let wrong = |problems: Vec<Problem>| Trouble::ForGood(Problem::render(&problems));
         let settings = Settings::from(&brief).map_err(wrong)?;
         let settings = settings.ok_or_else(|| Trouble::ForGood("settings are missing".to_owned()))?;

@@ -111,7 +111,9 @@ impl Glance {
         let stale = check.stale(None);
         let is_planned = check.preset.is_some() || check.is_set(n::PLAN);
         // Whoever looks need not know what only the work needs.
-        let plan = is_planned.then(|| check.step_defaults()).and_then(|defaults| check.plan(defaults, volume.as_deref(), false));
+        let plan = is_planned
+            .then(|| check.step_defaults())
+            .and_then(|defaults| check.plan(defaults, volume.as_deref(), false));
         match (rev, volume, redis, stale) {
             (Some(rev), Some(volume), Ok(redis), Some(stale)) if check.problems.is_empty() => {
                 Ok(Glance { rev, volume, redis, stale, plan })

@@ -92,7 +92,8 @@ fn from_files(setting: &Setting, lookup: impl Fn(&str) -> Option<OsString>) -> R
         let Some(given) = from_file(name, &lookup)? else { continue };
         match &first {
             Some(first) if first.text != given.text => {
-                let text = format!("holds something else than {}, which means the same; unset one of them", first.culprit);
+                let text =
+                    format!("holds something else than {}, which means the same; unset one of them", first.culprit);
                 return Err(Problem::new(given.culprit, text));
             }
             Some(_) => {}

@@ -14,7 +14,8 @@ pub(super) fn chosen(given: Option<Given>, presets: Presets) -> Result<Option<&'
     }
     let known: Vec<&str> = presets.names().collect();
     let hint = spelling::hint(&name, known.iter().copied());
-    let known = if known.is_empty() { "this build has none".to_owned() } else { format!("known: {}", known.join(", ")) };
+    let known =
+        if known.is_empty() { "this build has none".to_owned() } else { format!("known: {}", known.join(", ")) };
     Err(Problem::new(culprit, format!("there is no preset {name:?}{hint} ({known})")))
 }
 

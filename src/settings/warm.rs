@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::env::Overlay;
 use super::parse::{directory, on_downgrade, revision, yes_or_no};
 use super::pick::{Given, pick};
-use super::problem::Problem;
 use super::preset::{chosen, volume_setting};
+use super::problem::Problem;
 use super::table::{Setting, find, names};
 use crate::preset::{Preset, Presets};
 use crate::protocol::{OnDowngrade, Revision};
@@ -70,7 +70,8 @@ mod tests {
         let env: Env = env.iter().copied().collect();
         let overlay = flags.iter().map(|&(name, value)| (name, value.into())).collect();
         let presets = Presets::default();
-        Warm::from(&overlay, |name| env.lookup(name).map(OsStr::to_owned), presets).map_err(|problem| problem.to_string())
+        Warm::from(&overlay, |name| env.lookup(name).map(OsStr::to_owned), presets)
+            .map_err(|problem| problem.to_string())
     }
 
     #[test]

@@ -33,7 +33,8 @@ impl Read<'_> {
         let (cache, queue, socketio) = (self.redis(&CACHE), self.redis(&QUEUE), self.redis(&SOCKETIO));
         for (found, sources, what) in [(&cache, &CACHE, "the cache"), (&queue, &QUEUE, "the queue")] {
             if let Ok(None) = found {
-                let text = format!("is not set; set it to {what}'s host:port or URL, or set REDIS_HOST and {}", sources.port);
+                let text =
+                    format!("is not set; set it to {what}'s host:port or URL, or set REDIS_HOST and {}", sources.port);
                 self.missing(sources.whole, text);
             }
         }
@@ -79,7 +80,9 @@ fn url(text: &str) -> Result<String, String> {
         if text.contains('@') {
             return Err("holds a password; write it as a URL: redis://:PASSWORD@HOST:PORT".to_owned());
         }
-        return has_port(text).then(|| format!("redis://{text}")).ok_or_else(|| "names no host:port such as redis:6379".to_owned());
+        return has_port(text)
+            .then(|| format!("redis://{text}"))
+            .ok_or_else(|| "names no host:port such as redis:6379".to_owned());
     };
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
@@ -115,7 +118,9 @@ mod tests {
         assert_eq!(url("redis://:p%40@cache:6379/1").unwrap(), "redis://:p%40@cache:6379/1");
         assert_eq!(url("redis://cache:6379/").unwrap(), "redis://cache:6379");
         assert_eq!(url("unix:///run/redis.sock").unwrap(), "unix:///run/redis.sock");
-        for wrong in ["cache", "cache:", "cache:0", ":6379", "redis://cache", "redis://:p@cache", "http://x:1", ":p@x:1"] {
+        for wrong in
+            ["cache", "cache:", "cache:0", ":6379", "redis://cache", "redis://:p@cache", "http://x:1", ":p@x:1"]
+        {
             let said = url(wrong).unwrap_err();
             assert!(!said.contains(":p@"), "{said}");
         }

@@ -74,20 +74,26 @@ pub static FRAPPE_SETTINGS: &[Setting] = &[
         ..with_default(n::DB_TYPE, "mariadb", "the kind of database: mariadb or postgres")
     },
     Setting { aliases: &["FRAPPE_DB_HOST"], ..variable(n::DB_HOST, "the database server; required") },
-    Setting {
-        aliases: &["FRAPPE_DB_PORT"],
-        ..variable(n::DB_PORT, "its port; unset: 3306, or 5432 for postgres")
-    },
+    Setting { aliases: &["FRAPPE_DB_PORT"], ..variable(n::DB_PORT, "its port; unset: 3306, or 5432 for postgres") },
     variable(n::DB_ROOT_USER, "who creates databases there; unset: root, or postgres"),
     secret(n::DB_ROOT_PASS, &["DB_ROOT_PASSWORD", "DB_PASSWORD"], "that user's password; required unless SKIP_INIT=1"),
     variable(n::DB_NAME, "the database of a new site, if there is one site; unset: made of the site's path"),
     secret(n::DB_PASS, &[], "the password of a new site's own database user; unset: a random one"),
-    Setting { file: true, ..variable(n::REDIS_CACHE, "the cache, host:port or URL; or REDIS_HOST and REDIS_CACHE_PORT") },
+    Setting {
+        file: true,
+        ..variable(n::REDIS_CACHE, "the cache, host:port or URL; or REDIS_HOST and REDIS_CACHE_PORT")
+    },
     variable(n::REDIS_CACHE_PORT, "the port of the cache, with REDIS_HOST"),
     Setting { file: true, ..variable(n::REDIS_SOCKETIO, "the Redis of the websocket server; unset: the queue's") },
     variable(n::REDIS_SOCKETIO_PORT, "its port, with REDIS_HOST"),
-    Setting { file: true, ..variable(n::FRAPPE_REDIS_CACHE, "what Frappe prefers to its files; must be the same cache") },
-    Setting { file: true, ..variable(n::FRAPPE_REDIS_QUEUE, "what Frappe prefers to its files; must be the same queue") },
+    Setting {
+        file: true,
+        ..variable(n::FRAPPE_REDIS_CACHE, "what Frappe prefers to its files; must be the same cache")
+    },
+    Setting {
+        file: true,
+        ..variable(n::FRAPPE_REDIS_QUEUE, "what Frappe prefers to its files; must be the same queue")
+    },
     with_default(n::SOCKETIO_PORT, "9000", "the port of the websocket server"),
     variable(n::APPS, "the apps to install, in this order, separated by spaces or commas; unset: all of the image"),
     variable(n::AUTO_INSTALL, "1: install all apps of the image; 0: only APPS; unset: 1 if APPS is unset"),
@@ -101,7 +107,11 @@ pub static FRAPPE_SETTINGS: &[Setting] = &[
     with_default(n::BACKUP, "0", "1: take a backup of each site before it is migrated"),
     with_default(n::DRAIN, "60", "longest wait for queued jobs before a migration, while workers are alive"),
     with_default(n::JOBS, "1", "how many sites are worked on side by side"),
-    with_default(n::ON_SITE_FAILURE, "stop", "stop: begin no other site when one has failed; continue: do the others first"),
+    with_default(
+        n::ON_SITE_FAILURE,
+        "stop",
+        "stop: begin no other site when one has failed; continue: do the others first",
+    ),
 ];
 
 /// The setting of that variable, one of [`names`].
@@ -116,7 +126,8 @@ mod tests {
 
     #[test]
     fn no_name_is_used_twice() {
-        let names = |setting: &'static Setting| std::iter::once(setting.variable).chain(setting.aliases.iter().copied());
+        let names =
+            |setting: &'static Setting| std::iter::once(setting.variable).chain(setting.aliases.iter().copied());
         let mut all: Vec<&str> = FRAPPE_SETTINGS.iter().chain(SETTINGS).flat_map(names).collect();
         let count = all.len();
         all.sort_unstable();

@@ -55,7 +55,10 @@ fn the_environment_of_the_official_images_is_enough() {
     let Settings { database, redises, apps, .. } = &settings;
     assert_eq!((database.kind, database.host.as_str(), database.port), (Kind::MariaDb, "db", 3306));
     assert_eq!((database.root_user.as_str(), database.root_password.as_deref()), ("root", Some("r00t-secret")));
-    assert_eq!((redises.cache.as_str(), redises.queue.as_str()), ("redis://redis-cache:6379", "redis://redis-queue:6379"));
+    assert_eq!(
+        (redises.cache.as_str(), redises.queue.as_str()),
+        ("redis://redis-cache:6379", "redis://redis-queue:6379")
+    );
     assert_eq!(redises.socketio, redises.queue);
     assert!(apps.all_of_image && apps.wanted.is_empty());
     assert_eq!((settings.admin_password.as_deref(), settings.assets), (Some("adm1n-secret"), Assets::Auto));
@@ -71,8 +74,14 @@ fn the_environment_of_the_production_image_is_enough() {
     let Settings { database, redises, apps, .. } = &settings;
     assert_eq!((database.kind, database.port, database.root_user.as_str()), (Kind::Postgres, 5432, "admin"));
     assert_eq!(redises.cache, "redis://:p%40ss@redis:6379");
-    assert_eq!((redises.queue.as_str(), redises.socketio.as_str()), ("redis://:p%40ss@redis:6380", "redis://:p%40ss@redis:6381"));
-    assert_eq!((apps.wanted.as_slice(), apps.all_of_image), (["erpnext".to_owned(), "hrms".to_owned()].as_slice(), false));
+    assert_eq!(
+        (redises.queue.as_str(), redises.socketio.as_str()),
+        ("redis://:p%40ss@redis:6380", "redis://:p%40ss@redis:6381")
+    );
+    assert_eq!(
+        (apps.wanted.as_slice(), apps.all_of_image),
+        (["erpnext".to_owned(), "hrms".to_owned()].as_slice(), false)
+    );
 }
 
 #[test]
@@ -146,7 +155,8 @@ fn what_is_said_twice_must_agree() {
     insta::assert_snapshot!(refused(OFFICIAL, &[("SITES", "a b")]), @"SITE: erp.localhost is none of SITES; unset one of them");
     insta::assert_snapshot!(refused(PRODUCTION, &[("REDIS_CACHE", "other:6379")]), @"REDIS_CACHE_PORT: says another Redis than REDIS_CACHE; unset one of them");
     insta::assert_snapshot!(refused(PRODUCTION, &[("DB_NAME", "x")]), @"DB_NAME: names one database, but there are several sites; unset it");
-    let same = [("FRAPPE_DB_HOST", "db"), ("FRAPPE_REDIS_CACHE", "redis://redis-cache:6379"), ("SITES", "b erp.localhost")];
+    let same =
+        [("FRAPPE_DB_HOST", "db"), ("FRAPPE_REDIS_CACHE", "redis://redis-cache:6379"), ("SITES", "b erp.localhost")];
     let names: Vec<String> = settings(OFFICIAL, &same).sites.iter().map(ToString::to_string).collect();
     assert_eq!(names, ["erp.localhost", "b"]);
 }

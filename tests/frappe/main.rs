@@ -1,0 +1,14 @@
+//! The preset for Frappe: the built binary against a stand-in for bench that has every hazard of the real one.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod boot;
+#[path = "../redis_server/mod.rs"]
+mod redis_server;
+#[path = "../it/replica.rs"]
+mod replica;
+mod stack;
+mod trace;
+#[path = "../it/wait.rs"]
+mod wait;
+#[path = "../waiting/mod.rs"]
+mod waiting;
