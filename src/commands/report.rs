@@ -12,7 +12,7 @@ use super::lease::Lease;
 use super::survey::{Hold, Survey, Work};
 use super::words;
 use crate::protocol::{Standing, StepId};
-use crate::volume::{Failure, GuardNote, How, MarkerKind, Record, SCHEMA, Volume, VolumeError};
+use crate::volume::{End, Failure, GuardNote, How, MarkerKind, Record, SCHEMA, Volume, VolumeError};
 
 /// Where a revision stands as a whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -95,6 +95,8 @@ pub(super) struct Step {
     pub(super) beat_age_secs: Option<f64>,
     /// Of the run in progress, or the last one.
     pub(super) attempt: Option<u32>,
+    /// Whether a run has said that further attempts are of no use.
+    pub(super) for_good: bool,
     /// As the plan says; `null` without a plan.
     pub(super) max_attempts: Option<u32>,
     /// How long the last run took.
@@ -280,6 +282,7 @@ impl Step {
             age_secs: None,
             beat_age_secs: None,
             attempt: None,
+            for_good: false,
             max_attempts: None,
             duration_ms: None,
             how: None,
@@ -296,8 +299,9 @@ impl Step {
     fn with_record(self, record: &Record) -> Step {
         Step {
             attempt: Some(record.attempts).filter(|&attempts| attempts > 0),
+            for_good: record.for_good,
             duration_ms: record.duration_ms,
-            last_end: record.last_end.map(words::end),
+            last_end: record.last_end.map(End::words),
             epoch: Some(record.epoch),
             ..self
         }

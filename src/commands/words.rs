@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::volume::{End, GuardNote, HistoryKind, How, UnixMillis};
+use crate::volume::{GuardNote, HistoryKind, How, UnixMillis};
 
 /// A span in its two largest units.
 pub(super) fn span(span: Duration) -> String {
@@ -45,19 +45,6 @@ pub(super) fn moment(text: &str) -> Option<UnixMillis> {
 /// How long ago that moment was, by the local wall clock.
 pub(super) fn age(text: &str) -> Option<Duration> {
     Some(moment(text)?.until(UnixMillis::wall_clock()))
-}
-
-/// How a run ended.
-pub(super) fn end(end: End) -> String {
-    match end {
-        End::Open => "not known to have ended".to_owned(),
-        End::Exit(code) => format!("exit {code}"),
-        End::Signal(signal) => format!("killed by signal {signal}"),
-        End::Stopped => "stopped".to_owned(),
-        End::Vanished => "vanished with its leader".to_owned(),
-        End::TimedOut => "took longer than its timeout".to_owned(),
-        End::NotYet => "not yet (exit 75)".to_owned(),
-    }
 }
 
 /// How a step came to be done.

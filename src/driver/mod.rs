@@ -380,13 +380,13 @@ impl Driver {
         }
     }
 
-    /// What the failed marker tells.
+    /// What the failed marker tells. Of runs that were others', the volume's thread knows more.
     fn failure(&self, step: StepId) -> Failure {
         let name = &self.setup.plan.plan.step(step).name;
         let report = self.reports.get(&step);
         Failure {
             step: name.to_string(),
-            end: report.map_or_else(|| "its leader vanished with it, each time".to_owned(), RunReport::words),
+            end: report.map(RunReport::words).unwrap_or_default(),
             attempts: self.machine.attempts(step),
             lines: report.map(|report| report.lines.clone()).unwrap_or_default(),
             log: self.setup.volume.log_path(step).display().to_string(),

@@ -265,9 +265,11 @@ impl Clerk {
     fn retract(&mut self, step: StepId, closing: &Closing, report: Option<&RunReport>) -> Result<Message, VolumeError> {
         let volume = &self.office.volume;
         if let Some(end) = closing.end {
+            let for_good = end == ClosingEnd::Own(StepEnd::FOR_GOOD);
             let end = record_end(end);
             let not_before = volume.now().filter(|_| !closing.wait.is_zero()).map(|now| now.after(closing.wait));
             let record = Record {
+                for_good,
                 not_before,
                 duration_ms: report.map(RunReport::duration_ms),
                 started_at: report.map(|report| report.started_at),
@@ -304,6 +306,7 @@ impl Clerk {
             attempts,
             not_before: None,
             deferred_ms: u64::try_from(deferred.as_millis()).unwrap_or(u64::MAX),
+            for_good: false,
             last_end,
             started_at: None,
             duration_ms: None,
@@ -319,11 +322,23 @@ impl Clerk {
 
     /// A step whose runs all vanished with their leaders has left its last words in its log only.
     fn write_failed(&mut self, step: StepId, mut failure: Failure) -> Result<Message, VolumeError> {
+        if failure.end.is_empty() {
+            failure.end = self.last_end(step);
+        }
         if failure.lines.is_empty() {
             failure.lines = self.office.volume.log_tail(step, LAST_LINES);
         }
         self.office.volume.write_failed(self.epoch, &failure)?;
         Ok(Message::Machine(Event::FailedWritten))
+    }
+
+    /// How the last run of a step ended that was another leader's, as its record tells.
+    fn last_end(&self, step: StepId) -> String {
+        let record = self.office.volume.read_record(step).ok().flatten();
+        match record.and_then(|record| record.last_end) {
+            None | Some(End::Open) => "its leader vanished with it, each time".to_owned(),
+            Some(end) => end.words(),
+        }
     }
 }
 

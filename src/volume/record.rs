@@ -36,6 +36,22 @@ pub enum End {
     NotYet,
 }
 
+impl End {
+    /// In words.
+    pub fn words(self) -> String {
+        match self {
+            End::Open => "not known to have ended".to_owned(),
+            End::Exit(78) => "exit 78: for good".to_owned(),
+            End::Exit(code) => format!("exit {code}"),
+            End::Signal(signal) => format!("killed by signal {signal}"),
+            End::Stopped => "stopped".to_owned(),
+            End::Vanished => "vanished with its leader".to_owned(),
+            End::TimedOut => "took longer than its timeout".to_owned(),
+            End::NotYet => "not yet (exit 75)".to_owned(),
+        }
+    }
+}
+
 /// What is known about a step. Written and synced before each spawn and after each end.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Record {
@@ -51,6 +67,9 @@ pub struct Record {
     /// For how long, in sum, its runs have asked to be tried again later, in milliseconds.
     #[serde(default)]
     pub deferred_ms: u64,
+    /// Whether one of that revision's runs has said that trying again is of no use (exit 78).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_good: bool,
     /// How the last run ended; `None`: none ever began.
     pub last_end: Option<End>,
     /// When the last run began, by its leader's wall clock.
@@ -70,6 +89,8 @@ struct Counts {
     not_before: Option<UnixMillis>,
     #[serde(default)]
     deferred_ms: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    for_good: bool,
 }
 
 /// A record as it stands on the volume.
@@ -103,12 +124,12 @@ pub(super) enum Found {
 
 impl Counts {
     fn of(record: &Record) -> Counts {
-        let Record { rev, attempts, not_before, deferred_ms, .. } = record;
-        Counts { rev: rev.clone(), attempts: *attempts, not_before: *not_before, deferred_ms: *deferred_ms }
+        let &Record { ref rev, attempts, not_before, deferred_ms, for_good, .. } = record;
+        Counts { rev: rev.clone(), attempts, not_before, deferred_ms, for_good }
     }
 
     fn is_blank(&self) -> bool {
-        self.attempts == 0 && self.deferred_ms == 0 && self.not_before.is_none()
+        self.attempts == 0 && self.deferred_ms == 0 && self.not_before.is_none() && !self.for_good
     }
 }
 
@@ -146,10 +167,10 @@ impl Kept {
         }
         match self.counts(rev) {
             None => self.record,
-            Some(Counts { rev, attempts, not_before, deferred_ms }) => {
+            Some(Counts { rev, attempts, not_before, deferred_ms, for_good }) => {
                 // When that revision's own last run was is not known any more.
                 let run = Record { started_at: None, duration_ms: None, ..self.record };
-                Record { rev, attempts, not_before, deferred_ms, ..run }
+                Record { rev, attempts, not_before, deferred_ms, for_good, ..run }
             }
         }
     }
@@ -170,6 +191,7 @@ impl Kept {
             attempts: counts.attempts,
             wait: wait.min(LONGEST_WAIT),
             deferred: Duration::from_millis(counts.deferred_ms),
+            for_good: counts.for_good,
             last_end,
         }
     }
@@ -306,6 +328,7 @@ mod tests {
             attempts: 2,
             not_before: Some(UnixMillis(10_000)),
             deferred_ms: 1_500,
+            for_good: false,
             last_end: Some(end),
             started_at: Some(UnixMillis(5)),
             duration_ms: None,

@@ -118,6 +118,7 @@ pub(super) fn record() -> Record {
         attempts: 1,
         not_before: None,
         deferred_ms: 0,
+        for_good: false,
         last_end: Some(End::Open),
         started_at: None,
         duration_ms: None,
