@@ -61,9 +61,7 @@ pub use context::{StepContext, StepRecord};
 pub use failure::StepError;
 pub use work::{StepFunction, StepResult, Work, WorkPlan};
 
-#[cfg(feature = "cli")]
-pub(crate) use words::downgraded;
-pub(crate) use words::warn_of_forgotten_volume;
+pub(crate) use words::{downgraded, warn_of_forgotten_volume};
 
 /// How long a hand-off waits for what the volume tells of undoing a later revision.
 const UNDO_PATIENCE: Duration = Duration::from_secs(2);
@@ -395,7 +393,7 @@ impl Driver {
         let read = move || undo_of(volume.root(), &of, &|text| mask.mask(text).into_owned());
         let undo = timeout(UNDO_PATIENCE, spawn_blocking(read)).await;
         let undo = undo.ok().and_then(Result::ok).unwrap_or_default();
-        warn!("{}", words::downgraded(self.setup.volume.revision().as_str(), newest.as_str(), &undo));
+        warn!("{}", downgraded(self.setup.volume.revision().as_str(), newest.as_str(), &undo));
     }
 
     /// What the failed marker tells. Of runs that were others', the volume's thread knows more.
