@@ -2,7 +2,13 @@
 
 use std::ffi::OsString;
 
-use bellwether::{commands, process};
+use bellwether::{Presets, commands, process};
+
+/// The ready-made plans that this binary knows.
+const PRESETS: Presets = Presets(&[
+    #[cfg(feature = "frappe")]
+    &bellwether::frappe::Frappe,
+]);
 
 fn main() {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
@@ -10,5 +16,5 @@ fn main() {
         process::shim::main();
     }
     arguments.drain(..arguments.len().min(1));
-    std::process::exit(commands::main(arguments).code());
+    std::process::exit(commands::main(arguments, PRESETS).code());
 }

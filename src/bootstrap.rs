@@ -21,6 +21,7 @@ use crate::protocol::{OnDowngrade, Plan, Policy, Revision, Trust};
 use crate::settings::{Mask, Problem};
 use crate::volume::{Replica as Identity, Volume, VolumeError};
 
+pub(crate) use plan::checked_commands;
 pub use running::{Outcome, Replica, RunError, Running};
 pub use step::Step;
 

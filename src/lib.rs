@@ -52,12 +52,13 @@
 //! | `lease` | the key in Redis that says who should try to lead |
 //! | `needs` | what a plan waits for before anybody leads |
 //! | `commands` | what the binary does (feature `cli`) |
+//! | `frappe` | the preset for Frappe and ERPNext (feature `frappe`) |
 //! | `test_util` | rehearsals of a plan in virtual time (feature `test-util`) |
 //!
 //! **Stability.** The root and `test_util`, with what their signatures name, are the embedding API, which follows semantic
 //! versioning; `Trust` keeps its two variants, so it may be matched on. All else in the modules is the binary's parts and may change in any minor version of 0.x.
 //!
-//! Features: `cli` and `redis` (default), `io` (implied by both) for embedding programs, `test-util` for tests of a plan, and
+//! Features: `cli`, `redis` and `frappe` (default), `io` (implied by each) for embedding programs, `test-util` for tests of a plan, and
 //! nothing: the protocol alone.
 
 /// What the README shows of the library.
@@ -73,10 +74,14 @@ pub mod commands;
 pub mod driver;
 #[cfg(feature = "io")]
 pub mod exit;
+#[cfg(feature = "frappe")]
+pub mod frappe;
 #[cfg(feature = "io")]
 pub mod lease;
 #[cfg(feature = "io")]
 pub mod needs;
+#[cfg(feature = "io")]
+mod preset;
 #[cfg(feature = "io")]
 pub mod process;
 pub mod protocol;
@@ -92,8 +97,10 @@ pub use bootstrap::{Bootstrap, BootstrapError, Outcome, Replica, RunError, Runni
 #[cfg(feature = "io")]
 pub use driver::{StepContext, StepError, StepRecord, StepResult, Stopper};
 #[cfg(feature = "io")]
+pub use preset::{Preset, PresetBrief, PresetPlan, Presets, step_command};
+#[cfg(feature = "io")]
 pub use process::shim::shim_if_asked;
 #[cfg(feature = "io")]
 pub use protocol::Trust;
 #[cfg(feature = "io")]
-pub use settings::Problem;
+pub use settings::{Env, Fallback, Given, Mask, Notice, Problem, Setting};

@@ -53,13 +53,33 @@ pub(super) fn assemble(
     let called: Vec<String> = steps.iter().map(|step| format!("step {:?}", step.name.as_str())).collect();
     match Plan::new(steps) {
         Ok(plan) => {
-            let digest = plan_digest(&plan, &works.iter().map(command).collect::<Vec<_>>());
+            let digest = plan_digest(&plan, &works.iter().map(words).collect::<Vec<_>>());
             Some(WorkPlan { plan: Arc::new(plan), works, needs, digest })
         }
         Err(errors) => {
             problems.extend(errors.iter().map(|error| Problem::new(culprit(error, &called), error.to_string())));
             None
         }
+    }
+}
+
+/// The steps of a preset, their commands, and what they need.
+pub(crate) type CheckedCommands = (Vec<protocol::Step>, Vec<StepCommand>, Vec<Need>);
+
+/// Checks steps that have to be commands, and `needs`.
+pub(crate) fn checked_commands(steps: Vec<Step>, needs: &[String]) -> Result<CheckedCommands, Vec<Problem>> {
+    let mut problems: Vec<Problem> = steps
+        .iter()
+        .filter(|step| !step.is_command())
+        .map(|step| Problem::new(format!("step {:?}", step.name), "is a function; a preset's steps are commands"))
+        .collect();
+    let plan = assemble(None, steps, needs, &mut problems);
+    match plan {
+        Some(WorkPlan { plan, works, needs, .. }) if problems.is_empty() => {
+            let steps = plan.iter().map(|(_, step)| step.clone()).collect();
+            Ok((steps, works.iter().map(words).collect(), needs))
+        }
+        _ => Err(problems),
     }
 }
 
@@ -117,8 +137,8 @@ impl Draft {
     }
 }
 
-/// What a step's work counts for in the digest: a function has no words that could tell one from another.
-fn command(work: &Work) -> StepCommand {
+/// A step's command. A function has no words that could tell one from another.
+fn words(work: &Work) -> StepCommand {
     match work {
         Work::Command(command) => command.clone(),
         Work::Function(_) => StepCommand::default(),

@@ -123,6 +123,11 @@ impl Step {
         self.of_command("user", |command| command.user = Some(user.into()))
     }
 
+    /// What the program will do, a line each, for people who ask `bellwether plan`. Only for commands.
+    pub fn explain(self, lines: impl IntoIterator<Item = impl Into<String>>) -> Step {
+        self.of_command("explain", |command| command.explanation.extend(lines.into_iter().map(Into::into)))
+    }
+
     fn of_command(mut self, what: &'static str, set: impl FnOnce(&mut StepCommand)) -> Step {
         match &mut self.work {
             Work::Command(command) => set(command),
@@ -169,7 +174,7 @@ impl Step {
         if self.max_attempts == 0 {
             complain("max_attempts is 0; at least one attempt is needed".to_owned());
         }
-        let Work::Command(StepCommand { run, check, env, cwd, user }) = &self.work else { return };
+        let Work::Command(StepCommand { run, check, env, cwd, user, .. }) = &self.work else { return };
         for (what, words) in [("command", Some(run)), ("check", check.as_ref())] {
             let Some(words) = words else { continue };
             if words.first().is_none_or(String::is_empty) {

@@ -3,6 +3,7 @@
 use super::log_writer;
 use crate::driver::{self, LeaseSource, Setup};
 use crate::exit::Exit;
+use crate::preset::Presets;
 use crate::protocol::{Config, ConfigError, Election, LeaseWish, Policy, Trust};
 use crate::settings::{Env, Glance, LogFormat, LogLevel, Notice, Overlay, Problem, Settings, VolumeLocks};
 use crate::volume::{Replica, TrustFinding, TrustKind, Volume, VolumeError};
@@ -25,15 +26,15 @@ impl Refusal {
 }
 
 /// The settings of this process: its environment under the flags of its command line.
-pub(super) fn settings(overlay: &Overlay) -> Result<(Settings, Vec<Notice>), Vec<Problem>> {
+pub(super) fn settings(overlay: &Overlay, presets: Presets) -> Result<(Settings, Vec<Notice>), Vec<Problem>> {
     let env: Env = std::env::vars_os().collect();
-    Settings::from(&env, overlay)
+    Settings::from(&env, overlay, presets)
 }
 
 /// Those of them that a look at the volume needs.
-pub(super) fn glance(overlay: &Overlay) -> Result<Glance, Vec<Problem>> {
+pub(super) fn glance(overlay: &Overlay, presets: Presets) -> Result<Glance, Vec<Problem>> {
     let env: Env = std::env::vars_os().collect();
-    Glance::from(&env, overlay)
+    Glance::from(&env, overlay, presets)
 }
 
 /// The volume as the settings name it.

@@ -10,6 +10,7 @@ mod repair;
 mod report;
 mod run;
 mod status;
+mod step;
 mod survey;
 mod termination;
 mod warm;
@@ -19,53 +20,57 @@ use std::ffi::OsString;
 use std::io::Write as _;
 
 use crate::exit::Exit;
+use crate::preset::Presets;
 use crate::settings::{CommandLine, Misuse, Problem, Scan, Subcommand, cli, scan};
 
 /// Does what the command line (without the program's name) asks for.
 ///
 /// `ready` and a warm `run` come so far without clap, without a runtime and without a thread.
-pub fn main(arguments: Vec<OsString>) -> Exit {
+pub fn main(arguments: Vec<OsString>, presets: Presets) -> Exit {
     if let Some(exit) = ready::shortcut(&arguments) {
         return exit;
     }
     if let Some(exit) = demo::perform_part(&arguments) {
         return exit;
     }
+    if let Some(exit) = step::perform_part(&arguments, presets) {
+        return exit;
+    }
     match scan(arguments) {
-        Ok(Scan::Do(line)) => perform(&line),
+        Ok(Scan::Do(line)) => perform(&line, presets),
         Ok(Scan::Help | Scan::Version) => show_help(),
-        Err(misuse) => refuse(&all_mistakes(misuse)),
+        Err(misuse) => refuse(&all_mistakes(misuse, presets)),
     }
 }
 
-fn perform(line: &CommandLine) -> Exit {
+fn perform(line: &CommandLine, presets: Presets) -> Exit {
     match line.subcommand {
-        Subcommand::Run => run::run(line),
-        Subcommand::Ready => ready::ready(line),
-        _ => perform_for_people(line),
+        Subcommand::Run => run::run(line, presets),
+        Subcommand::Ready => ready::ready(line, presets),
+        _ => perform_for_people(line, presets),
     }
 }
 
 /// What nobody starts every few seconds. Apart, so that a probe's stack and pages have no room for it.
 #[cold]
 #[inline(never)]
-fn perform_for_people(line: &CommandLine) -> Exit {
+fn perform_for_people(line: &CommandLine, presets: Presets) -> Exit {
     match line.subcommand {
         Subcommand::Run | Subcommand::Ready => Exit::Software,
-        Subcommand::Status => status::status(line),
-        Subcommand::Plan => plan::plan(line),
-        Subcommand::Retry => repair::retry(line),
-        Subcommand::Skip => repair::skip(line),
-        Subcommand::Reset => repair::reset(line),
+        Subcommand::Status => status::status(line, presets),
+        Subcommand::Plan => plan::plan(line, presets),
+        Subcommand::Retry => repair::retry(line, presets),
+        Subcommand::Skip => repair::skip(line, presets),
+        Subcommand::Reset => repair::reset(line, presets),
         Subcommand::Demo => demo::demo(line),
     }
 }
 
 /// Those of the command line, and for `run` those of all other settings too: whoever starts it mends them in one go.
-fn all_mistakes(misuse: Misuse) -> Vec<Problem> {
+fn all_mistakes(misuse: Misuse, presets: Presets) -> Vec<Problem> {
     let Misuse { mut problems, subcommand, overlay } = misuse;
     if subcommand == Some(Subcommand::Run) {
-        problems.extend(brief::settings(&overlay).err().unwrap_or_default());
+        problems.extend(brief::settings(&overlay, presets).err().unwrap_or_default());
     }
     problems
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{complain, warm};
 use crate::exit::Exit;
+use crate::preset::Presets;
 use crate::process;
 use crate::protocol::Revision;
 use crate::settings::{CommandLine, Problem, Warm};
@@ -40,10 +41,10 @@ pub(super) fn shortcut(arguments: &[OsString]) -> Option<Exit> {
 }
 
 /// Says whether the revision is ready: 0 or 1, silent unless asked why.
-pub(super) fn ready(line: &CommandLine) -> Exit {
+pub(super) fn ready(line: &CommandLine, presets: Presets) -> Exit {
     process::exit_after(LIMIT, Exit::NotReady);
     let verbose = line.has("verbose");
-    let settings = match Warm::from(&line.overlay, |name| env::var_os(name)) {
+    let settings = match Warm::from(&line.overlay, |name| env::var_os(name), presets) {
         Ok(settings) => settings,
         // Not the end of a replica, so nothing for its termination log.
         Err(problem) => {

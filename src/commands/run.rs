@@ -11,29 +11,41 @@ use super::log_writer::{self, LAST_WORDS, LogWriter};
 use super::{complain, refuse, termination, warm};
 use crate::driver::{Driver, End, LeaseSource, Setup, downgraded};
 use crate::exit::{Exit, chain};
+use crate::preset::{Preset, Presets};
 use crate::process::{self, StopSignals};
 use crate::protocol::{Election, Outcome, Trust};
 use crate::settings::{CommandLine, LogFormat, Mask, Settings, Warm};
 use crate::volume::{Volume, describe_undo, undo_of};
 
 /// Leads or follows, and hands off.
-pub(super) fn run(line: &CommandLine) -> Exit {
+pub(super) fn run(line: &CommandLine, presets: Presets) -> Exit {
     process::hold_stop_signals();
     if line.has("no-wait") || is_ourselves(&line.command) {
         return hand_off(line);
     }
-    if let Ok(settings) = Warm::from(&line.overlay, |name| std::env::var_os(name)) {
+    if let Ok(settings) = Warm::from(&line.overlay, |name| std::env::var_os(name), presets) {
         match warm::look(&settings) {
-            warm::Start::Now => return hand_off(line),
+            warm::Start::Now => {
+                localize(settings.preset, &settings.volume, complain);
+                return hand_off(line);
+            }
             warm::Start::Downgraded(newest) => {
                 complain_of_downgrade(&settings, &newest);
+                localize(settings.preset, &settings.volume, complain);
                 return hand_off(line);
             }
             warm::Start::Refused(newest) => return refuse_downgrade(&settings, &newest),
             warm::Start::Cold => {}
         }
     }
-    cold(line)
+    cold(line, presets)
+}
+
+/// Lets the preset put right what is local to this container. What it cannot, it says; the command is started all the same.
+fn localize(preset: Option<&'static dyn Preset>, volume: &Path, say: impl FnOnce(&str)) {
+    if let Some(Err(text)) = preset.map(|preset| preset.localize(volume, &|name| std::env::var_os(name))) {
+        say(&text);
+    }
 }
 
 /// Apart from the ordinary warm start, like all that it does not need.
@@ -68,8 +80,8 @@ fn program(line: &CommandLine) -> std::borrow::Cow<'_, str> {
 /// Apart from the warm start, whose stack would otherwise have room for all of this.
 #[cold]
 #[inline(never)]
-fn cold(line: &CommandLine) -> Exit {
-    let (settings, notices) = match brief::settings(&line.overlay) {
+fn cold(line: &CommandLine, presets: Presets) -> Exit {
+    let (settings, notices) = match brief::settings(&line.overlay, presets) {
         Ok(checked) => checked,
         Err(problems) => return refuse(&problems),
     };
@@ -88,6 +100,7 @@ fn cold(line: &CommandLine) -> Exit {
     let volume = setup.volume.clone();
     match coordinate(setup) {
         Ok((Outcome::HandOff, _, _)) => {
+            localize(settings.preset, &settings.volume, |text| warn!("{text}"));
             info!(rev = %settings.rev, command = %program(line), "ready: handing off");
             hand_off(line)
         }

@@ -1,21 +1,24 @@
 //! All settings as a whole: every mistake at once, before anything is touched.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::env::{Env, Overlay};
 use super::mask::Mask;
-use super::number::{count, seconds, seconds_between};
+use super::number::{seconds, seconds_between};
 use super::parse::{self, LogFormat, LogLevel, VolumeLocks};
-use super::pick::{Picked, pick, read};
-use super::plan_file::{LoadedPlan, StepDefaults};
+use super::pick::{Given, pick};
+use super::plan_file::LoadedPlan;
+use super::preset::{chosen, volume_setting};
 use super::problem::{Notice, Problem};
 use super::redis::RedisSettings;
-use super::table::{REFUSED, RETIRED, SETTINGS, find, names as n};
+use super::table::{RETIRED, SETTINGS, Setting, find, names as n};
 use super::unknown;
 use super::warm::checked;
+use crate::preset::{Preset, Presets};
 use crate::protocol::{OnDowngrade, OnFailure, Revision};
 
+mod plan;
 mod redis;
 
 /// Everything a replica was told, checked. Made by [`Settings::from`].
@@ -55,21 +58,22 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Hides secrets of the settings, the environment and the plan.
     pub mask: Mask,
+    /// The preset, which has a word in every hand-off.
+    pub preset: Option<&'static dyn Preset>,
 }
 
 impl Settings {
-    /// Checks everything. Reads the plan file and the files that `…_FILE` variables name, and nothing else.
+    /// Checks everything. Reads the plan file and the files that `…_FILE` variables name, and what the preset looks at.
     ///
     /// # Errors
     ///
     /// Every mistake in settings and plan file, in the order of the table.
-    pub fn from(env: &Env, overlay: &Overlay) -> Result<(Settings, Vec<Notice>), Vec<Problem>> {
-        let mut check = Check { env, overlay, problems: Vec::new(), notices: Vec::new() };
-        check.refused();
+    pub fn from(env: &Env, overlay: &Overlay, presets: Presets) -> Result<(Settings, Vec<Notice>), Vec<Problem>> {
+        let mut check = Check::new(env, overlay, presets);
         match check.all() {
             Some(settings) if check.problems.is_empty() => {
                 check.retired();
-                check.notices.extend(unknown::notices(env));
+                check.notices.extend(unknown::notices(env, check.preset_settings()));
                 let mask = check.known_mask();
                 Ok((settings, check.notices.into_iter().map(|notice| notice.masked(&mask)).collect()))
             }
@@ -101,14 +105,17 @@ impl Glance {
     /// # Errors
     ///
     /// Every mistake in these settings and in the plan file.
-    pub fn from(env: &Env, overlay: &Overlay) -> Result<Glance, Vec<Problem>> {
-        let mut check = Check { env, overlay, problems: Vec::new(), notices: Vec::new() };
+    pub fn from(env: &Env, overlay: &Overlay, presets: Presets) -> Result<Glance, Vec<Problem>> {
+        let mut check = Check::new(env, overlay, presets);
         let rev = check.value(n::REV, parse::revision);
-        let volume = check.value(n::VOLUME, parse::directory);
+        let volume = check.volume();
         let redis = check.redis();
         let stale = check.stale(None);
-        let is_planned = overlay.contains_key(n::PLAN) || env.lookup(n::PLAN).is_some();
-        let plan = is_planned.then(|| check.step_defaults()).and_then(|defaults| check.plan(defaults));
+        let is_planned = check.preset.is_some() || check.is_set(n::PLAN);
+        // Whoever looks need not know what only the work needs.
+        let plan = is_planned
+            .then(|| check.step_defaults())
+            .and_then(|defaults| check.plan(defaults, volume.as_deref(), false));
         match (rev, volume, redis, stale) {
             (Some(rev), Some(volume), Ok(redis), Some(stale)) if check.problems.is_empty() => {
                 let mask = check.mask(plan.as_ref(), redis.as_ref());
@@ -123,14 +130,36 @@ impl Glance {
 struct Check<'a> {
     env: &'a Env,
     overlay: &'a Overlay,
+    preset: Option<&'static dyn Preset>,
+    /// Values that the preset wants hidden.
+    secrets: Vec<String>,
     problems: Vec<Problem>,
     notices: Vec<Notice>,
 }
 
-impl Check<'_> {
-    fn refused(&mut self) {
-        let set = REFUSED.iter().filter(|refused| self.env.lookup(refused.variable).is_some());
-        self.problems.extend(set.map(|refused| Problem::new(refused.variable, refused.text)));
+impl<'a> Check<'a> {
+    fn new(env: &'a Env, overlay: &'a Overlay, presets: Presets) -> Check<'a> {
+        let (problems, notices, secrets) = (Vec::new(), Vec::new(), Vec::new());
+        let mut check = Check { env, overlay, preset: None, secrets, problems, notices };
+        let given = check.pick(n::PRESET);
+        match chosen(given, presets) {
+            Ok(preset) => check.preset = preset,
+            Err(problem) => check.problems.push(problem),
+        }
+        check
+    }
+
+    fn preset_settings(&self) -> &'static [Setting] {
+        self.preset.map_or(&[], Preset::settings)
+    }
+
+    fn is_set(&self, name: &str) -> bool {
+        self.overlay.contains_key(name) || self.env.lookup(name).is_some()
+    }
+
+    fn volume(&mut self) -> Option<PathBuf> {
+        let given = self.pick_setting(&volume_setting(self.preset))?;
+        checked(given, parse::directory).map_err(|problem| self.problems.push(problem)).ok()
     }
 
     fn retired(&mut self) {
@@ -141,7 +170,7 @@ impl Check<'_> {
     /// Looks at every setting, whatever is wrong with others.
     fn all(&mut self) -> Option<Settings> {
         let rev = self.value(n::REV, parse::revision);
-        let volume = self.value(n::VOLUME, parse::directory);
+        let volume = self.volume();
         let redis = self.redis();
         let may_lead = self.may_lead();
         // Not if what is said of Redis is wrong: that has been told, and may be what was meant to elect.
@@ -149,7 +178,7 @@ impl Check<'_> {
         let locks = self.locks(is_elected);
         let stale = self.stale(locks);
         let defaults = self.step_defaults();
-        let plan = self.plan(defaults);
+        let plan = self.plan(defaults, volume.as_deref(), may_lead == Some(true));
         let backoff = self.value(n::BACKOFF, backoff);
         let stop_grace = self.optional(n::GRACE, seconds);
         let ready_timeout = self.value(n::READY_TIMEOUT, limit);
@@ -179,11 +208,15 @@ impl Check<'_> {
             log: log?,
             log_format: log_format?,
             mask,
+            preset: self.preset,
         })
     }
 
-    fn pick(&mut self, name: &str) -> Option<Picked> {
-        let setting = find(name);
+    fn pick(&mut self, name: &str) -> Option<Given> {
+        self.pick_setting(find(name))
+    }
+
+    fn pick_setting(&mut self, setting: &Setting) -> Option<Given> {
         match pick(setting, self.overlay, |name| self.lookup(name)) {
             Ok(picked) => picked,
             Err(problem) => {
@@ -242,25 +275,6 @@ impl Check<'_> {
         Some(text == "1")
     }
 
-    fn step_defaults(&mut self) -> StepDefaults {
-        // What is wrong has been told; the plan is read all the same, so that its mistakes are told, too.
-        let timeout = self.value(n::TIMEOUT, limit).flatten();
-        let max_attempts = self.value(n::ATTEMPTS, count).unwrap_or(1);
-        StepDefaults { timeout, max_attempts }
-    }
-
-    fn plan(&mut self, defaults: StepDefaults) -> Option<LoadedPlan> {
-        let Picked { culprit, text: path } = self.pick(n::PLAN)?;
-        let text = match read(Path::new(&path)) {
-            Ok(text) => text,
-            Err(error) => {
-                self.problems.push(Problem::new(culprit, format!("cannot read {path}: {error}")));
-                return None;
-            }
-        };
-        LoadedPlan::parse(&path, &text, defaults).map_err(|problems| self.problems.extend(problems)).ok()
-    }
-
     fn mask(&self, plan: Option<&LoadedPlan>, redis: Option<&RedisSettings>) -> Mask {
         let mut mask = self.known_mask();
         if let Some(password) = redis.and_then(|redis| redis.server.password()) {
@@ -280,7 +294,8 @@ impl Check<'_> {
     fn known_mask(&self) -> Mask {
         let mut mask = Mask::new();
         mask.add_env(self.env);
-        for setting in SETTINGS.iter().filter(|setting| setting.file) {
+        self.secrets.iter().for_each(|secret| mask.add_secret(secret));
+        for setting in SETTINGS.iter().chain(self.preset_settings()).filter(|setting| setting.file) {
             if let Ok(Some(picked)) = pick(setting, self.overlay, |name| self.lookup(name)) {
                 mask.add_variable(setting.variable, &picked.text);
             }

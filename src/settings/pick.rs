@@ -1,11 +1,12 @@
 //! Where a setting's value comes from: flag, variable, alias, file, default.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::env::Overlay;
+use super::env::{Env, Overlay};
 use super::problem::Problem;
 use super::table::{Fallback, Setting};
 
@@ -13,10 +14,31 @@ use super::table::{Fallback, Setting};
 const LONGEST_FILE: u64 = 1 << 20;
 
 /// A value, and what to name when it is wrong.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Picked {
-    pub(super) culprit: String,
-    pub(super) text: String,
+#[derive(Clone, Eq, PartialEq)]
+pub struct Given {
+    /// The variable or flag that says it, or the variable that names the file.
+    pub culprit: String,
+    /// What it says.
+    pub text: String,
+}
+
+impl fmt::Debug for Given {
+    /// Without the value, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Given").field(&self.culprit).finish()
+    }
+}
+
+impl Setting {
+    /// What the environment says of this setting: its variable, an alias, a file, its default, in this order; `None` if
+    /// nothing does.
+    ///
+    /// # Errors
+    ///
+    /// Aliases that disagree, a file that cannot be read, no text, or nothing where something is required.
+    pub fn given_in(&self, env: &Env) -> Result<Option<Given>, Problem> {
+        pick(self, &Overlay::new(), |name| env.lookup(name).map(OsStr::to_owned))
+    }
 }
 
 /// The value of `setting`. `lookup` is the environment.
@@ -24,7 +46,7 @@ pub(super) fn pick(
     setting: &Setting,
     overlay: &Overlay,
     lookup: impl Fn(&str) -> Option<OsString>,
-) -> Result<Option<Picked>, Problem> {
+) -> Result<Option<Given>, Problem> {
     if let (Some(flag), Some(value)) = (setting.flag, overlay.get(setting.variable)) {
         return picked(format!("--{flag}"), value).map(Some);
     }
@@ -38,7 +60,7 @@ pub(super) fn pick(
         return Err(Problem::new(*name, format!("disagrees with {other}, which means the same; unset one of them")));
     }
     let direct = first.map(|(name, value)| picked(name.to_owned(), &value)).transpose()?;
-    let from_file = if setting.file { from_file(setting.variable, lookup)? } else { None };
+    let from_file = if setting.file { from_files(setting, lookup)? } else { None };
     match (direct, from_file) {
         (Some(direct), Some(file)) if direct.text != file.text => {
             let text = format!("disagrees with what {} holds; unset one of them", file.culprit);
@@ -56,19 +78,36 @@ pub(super) fn pick(
     }
 }
 
-fn picked(culprit: String, value: &OsStr) -> Result<Picked, Problem> {
+fn picked(culprit: String, value: &OsStr) -> Result<Given, Problem> {
     match value.to_str() {
-        Some(text) => Ok(Picked { culprit, text: text.to_owned() }),
+        Some(text) => Ok(Given { culprit, text: text.to_owned() }),
         None => Err(Problem::new(culprit, "is no text in UTF-8; write it without bytes of other encodings")),
     }
 }
 
+/// What the files hold that the variables of `setting` name, which must agree.
+fn from_files(setting: &Setting, lookup: impl Fn(&str) -> Option<OsString>) -> Result<Option<Given>, Problem> {
+    let mut first: Option<Given> = None;
+    for name in std::iter::once(setting.variable).chain(setting.aliases.iter().copied()) {
+        let Some(given) = from_file(name, &lookup)? else { continue };
+        match &first {
+            Some(first) if first.text != given.text => {
+                let text = format!("holds something else than {}, which means the same; unset one of them", first.culprit);
+                return Err(Problem::new(given.culprit, text));
+            }
+            Some(_) => {}
+            None => first = Some(given),
+        }
+    }
+    Ok(first)
+}
+
 /// The content of the file that `<variable>_FILE` names, without the newline at its end.
-fn from_file(variable: &str, lookup: impl Fn(&str) -> Option<OsString>) -> Result<Option<Picked>, Problem> {
+fn from_file(variable: &str, lookup: impl Fn(&str) -> Option<OsString>) -> Result<Option<Given>, Problem> {
     let culprit = format!("{variable}_FILE");
     let Some(path) = lookup(&culprit) else { return Ok(None) };
     match read(Path::new(&path)) {
-        Ok(text) => Ok(Some(Picked { culprit, text: text.trim_end_matches(['\r', '\n']).to_owned() })),
+        Ok(text) => Ok(Some(Given { culprit, text: text.trim_end_matches(['\r', '\n']).to_owned() })),
         Err(error) => Err(Problem::new(culprit, format!("cannot read {}: {error}", path.display()))),
     }
 }

@@ -59,7 +59,7 @@ pub struct Notice {
 }
 
 impl Notice {
-    pub(super) fn new(variable: impl Into<String>, text: impl Into<String>) -> Notice {
+    pub(crate) fn new(variable: impl Into<String>, text: impl Into<String>) -> Notice {
         Notice { variable: variable.into(), text: text.into() }
     }
 

@@ -59,6 +59,7 @@ const fn variable(variable: &'static str, default: Fallback, help: &'static str)
 pub(super) mod names {
     pub(in crate::settings) const REV: &str = "IMAGE_REV";
     pub(in crate::settings) const PLAN: &str = "BELLWETHER_PLAN";
+    pub(in crate::settings) const PRESET: &str = "BELLWETHER_PRESET";
     pub(in crate::settings) const VOLUME: &str = "BELLWETHER_VOLUME";
     pub(in crate::settings) const VOLUME_ALIASES: &[&str] = &["SITES_DIR"];
     pub(in crate::settings) const REDIS_URL: &str = "BELLWETHER_REDIS_URL";
@@ -94,10 +95,11 @@ use names as n;
 /// The settings of this version, in the order in which `--help` shows them.
 pub static SETTINGS: &[Setting] = &[
     setting(n::REV, "rev", "REV", Required, "the revision that is being rolled out"),
-    setting(n::PLAN, "plan", "FILE", Required, "the plan: a JSON file with the steps"),
+    setting(n::PLAN, "plan", "FILE", Unset, "the plan: a JSON file with the steps; this or a preset is required"),
+    setting(n::PRESET, "preset", "NAME", Unset, "a ready-made plan, to which the steps of a plan file are added"),
     Setting {
         aliases: n::VOLUME_ALIASES,
-        ..setting(n::VOLUME, "volume", "DIR", Required, "the directory that all replicas share")
+        ..setting(n::VOLUME, "volume", "DIR", Required, "the directory that all replicas share; a preset knows its own")
     },
     Setting {
         file: true,
@@ -179,8 +181,8 @@ pub static SETTINGS: &[Setting] = &[
     setting(n::LOG_FORMAT, "log-format", "text|json", Value("text"), "how log lines are written to stderr"),
 ];
 
-/// The table as the README shows it, in Markdown.
-pub fn markdown() -> String {
+/// A table of settings as the README shows it, in Markdown.
+pub fn markdown(settings: &[Setting]) -> String {
     let line = |setting: &Setting| {
         let mut names = format!("`{}`", setting.variable);
         for alias in setting.aliases {
@@ -198,7 +200,7 @@ pub fn markdown() -> String {
         format!("| {names} | {flag} | {default} | {} |", setting.help)
     };
     let head = ["| variable | flag | default | meaning |", "|---|---|---|---|"].map(str::to_owned);
-    let lines: Vec<String> = head.into_iter().chain(SETTINGS.iter().map(line)).collect();
+    let lines: Vec<String> = head.into_iter().chain(settings.iter().map(line)).collect();
     lines.join("\n") + "\n"
 }
 
@@ -234,12 +236,6 @@ pub(super) static RETIRED: &[Retired] = &[
     },
 ];
 
-/// What this version cannot do, and must not ignore in silence.
-pub(super) static REFUSED: &[Retired] = &[Retired {
-    variable: "BELLWETHER_PRESET",
-    text: "there is no preset in this version; unset it and give a plan file as BELLWETHER_PLAN",
-}];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,16 +262,16 @@ mod tests {
 
     #[test]
     fn the_readme_shows_every_setting() {
-        let text = markdown();
+        let text = markdown(SETTINGS);
         assert_eq!(text.lines().count(), SETTINGS.len() + 2);
-        insta::assert_snapshot!(text.lines().nth(4).unwrap(), @"| `BELLWETHER_VOLUME` (`SITES_DIR`) | `--volume` | required | the directory that all replicas share |");
-        insta::assert_snapshot!(text.lines().nth(8).unwrap(), @"| `LOCK_REDIS_PASS` (`LOCK_REDIS_PASS_FILE`) |  |  | the password of LOCK_REDIS_HOST |");
+        insta::assert_snapshot!(text.lines().nth(4).unwrap(), @"| `BELLWETHER_VOLUME` (`SITES_DIR`) | `--volume` | required | the directory that all replicas share; a preset knows its own |");
+        insta::assert_snapshot!(text.lines().nth(9).unwrap(), @"| `LOCK_REDIS_PASS` (`LOCK_REDIS_PASS_FILE`) |  |  | the password of LOCK_REDIS_HOST |");
     }
 
     #[test]
     fn no_name_is_used_twice() {
         let aliases = SETTINGS.iter().flat_map(|setting| setting.aliases).copied();
-        let gone = RETIRED.iter().chain(REFUSED).map(|retired| retired.variable);
+        let gone = RETIRED.iter().map(|retired| retired.variable);
         let mut names: Vec<&str> = SETTINGS.iter().map(|setting| setting.variable).chain(aliases).chain(gone).collect();
         let all = names.len();
         names.sort_unstable();

@@ -3,7 +3,7 @@
 use super::env::Env;
 use super::problem::Notice;
 use super::spelling::distance;
-use super::table::{REFUSED, RETIRED, SETTINGS, STEP_VARIABLES};
+use super::table::{RETIRED, SETTINGS, STEP_VARIABLES, Setting};
 
 const PREFIX: &str = "BELLWETHER_";
 /// Names that begin so are ours as well: nobody else has a Redis for locks.
@@ -14,10 +14,12 @@ const SERVICE_LINKS: &[&str] = &["LOCK_REDIS_SERVICE_", "LOCK_REDIS_PORT_"];
 const APPLICATION_PREFIX: &str = "REDIS_";
 
 /// A notice for every variable that nobody reads though its name says it is ours, or nearly one of ours.
-pub(super) fn notices(env: &Env) -> Vec<Notice> {
-    let unknown = env.iter().map(|(name, _)| name).filter(|name| !is_known(name));
+///
+/// `own` are the settings of the preset.
+pub(super) fn notices(env: &Env, own: &'static [Setting]) -> Vec<Notice> {
+    let unknown = env.iter().map(|(name, _)| name).filter(|name| !is_known(name, own));
     let notice = |name: &str| {
-        let meant = meant(name);
+        let meant = meant(name, own);
         if meant.is_none() && !is_ours(name) {
             return None;
         }
@@ -32,17 +34,18 @@ fn is_ours(name: &str) -> bool {
     name.starts_with(PREFIX) || name.starts_with(LOCK_PREFIX) && !is_link()
 }
 
-fn is_known(name: &str) -> bool {
+fn is_known(name: &str, own: &[Setting]) -> bool {
     let is_file = |variable: &str| name.strip_suffix("_FILE") == Some(variable);
-    SETTINGS.iter().any(|setting| {
-        setting.variable == name || setting.aliases.contains(&name) || setting.file && is_file(setting.variable)
+    SETTINGS.iter().chain(own).any(|setting| {
+        let mut names = std::iter::once(setting.variable).chain(setting.aliases.iter().copied());
+        names.any(|known| known == name || setting.file && is_file(known))
     }) || STEP_VARIABLES.contains(&name)
-        || RETIRED.iter().chain(REFUSED).any(|known| known.variable == name)
+        || RETIRED.iter().any(|known| known.variable == name)
 }
 
 /// The setting that was meant. Variables with our prefix are compared without it: `BELLWETHER_STEP_STALE_SECS` means
 /// `STEP_STALE_SECS`, and `BELLWETHER_PLAN_FILE` means `BELLWETHER_PLAN`.
-fn meant(name: &str) -> Option<&'static str> {
+fn meant(name: &str, own: &'static [Setting]) -> Option<&'static str> {
     let ours = name.strip_prefix(PREFIX);
     let far = |known: &str| match ours {
         Some(bare) => {
@@ -51,8 +54,8 @@ fn meant(name: &str) -> Option<&'static str> {
         }
         None => distance(name, known),
     };
-    let known =
-        SETTINGS.iter().flat_map(|setting| std::iter::once(setting.variable).chain(setting.aliases.iter().copied()));
+    let all = SETTINGS.iter().chain(own);
+    let known = all.flat_map(|setting| std::iter::once(setting.variable).chain(setting.aliases.iter().copied()));
     let known = known.filter(|known| ours.is_some() || !known.starts_with(APPLICATION_PREFIX));
     let near = known.map(|known| (far(known), known)).filter(|&(far, known)| far <= 2 && far * 2 < known.len());
     near.min().map(|(_, known)| known)
@@ -94,7 +97,7 @@ mod tests {
             "LOCK_RENEW_TTL_SEC",
         ];
         let env: Env = names.iter().map(|&name| (name, "hunter2")).collect();
-        let told: Vec<String> = notices(&env).iter().map(ToString::to_string).collect();
+        let told: Vec<String> = notices(&env, &[]).iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(told.join("\n"), @r"
         BELLWETHER_FROBNICATE: unknown setting
         BELLWETHER_PLAN_FILE: unknown setting; did you mean BELLWETHER_PLAN?

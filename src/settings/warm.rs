@@ -5,13 +5,15 @@ use std::path::PathBuf;
 
 use super::env::Overlay;
 use super::parse::{directory, on_downgrade, revision, yes_or_no};
-use super::pick::{Picked, pick};
+use super::pick::{Given, pick};
 use super::problem::Problem;
-use super::table::{find, names};
+use super::preset::{chosen, volume_setting};
+use super::table::{Setting, find, names};
+use crate::preset::{Preset, Presets};
 use crate::protocol::{OnDowngrade, Revision};
 
 /// Enough to look for the ready marker.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Warm {
     /// The revision that is being rolled out.
     pub rev: Revision,
@@ -21,6 +23,8 @@ pub struct Warm {
     pub on_downgrade: OnDowngrade,
     /// Whether an older revision may lead again.
     pub allow_rollback: bool,
+    /// The preset, which has a word in every hand-off.
+    pub preset: Option<&'static dyn Preset>,
 }
 
 impl Warm {
@@ -29,23 +33,29 @@ impl Warm {
     /// # Errors
     ///
     /// The first mistake; [`Settings::from`](super::Settings::from) finds all of them.
-    pub fn from(overlay: &Overlay, lookup: impl Fn(&str) -> Option<OsString>) -> Result<Warm, Problem> {
-        let value = |name: &str| {
-            let setting = find(name);
+    pub fn from(
+        overlay: &Overlay,
+        lookup: impl Fn(&str) -> Option<OsString>,
+        presets: Presets,
+    ) -> Result<Warm, Problem> {
+        let value_of = |setting: &Setting| {
             let picked = pick(setting, overlay, &lookup)?;
             picked.ok_or_else(|| Problem::new(setting.variable, "is not set"))
         };
+        let value = |name: &str| value_of(find(name));
+        let preset = chosen(pick(find(names::PRESET), overlay, &lookup)?, presets)?;
         Ok(Warm {
             rev: checked(value(names::REV)?, revision)?,
-            volume: checked(value(names::VOLUME)?, directory)?,
+            volume: checked(value_of(&volume_setting(preset))?, directory)?,
             on_downgrade: checked(value(names::ON_DOWNGRADE)?, on_downgrade)?,
             allow_rollback: checked(value(names::ROLLBACK)?, yes_or_no)?,
+            preset,
         })
     }
 }
 
 /// Parses a value and names the culprit if it is wrong.
-pub(super) fn checked<T>(picked: Picked, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, Problem> {
+pub(super) fn checked<T>(picked: Given, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, Problem> {
     parse(&picked.text).map_err(|text| Problem::new(picked.culprit, text))
 }
 
@@ -59,26 +69,26 @@ mod tests {
     fn warm(flags: &[(&'static str, &str)], env: &[(&str, &str)]) -> Result<Warm, String> {
         let env: Env = env.iter().copied().collect();
         let overlay = flags.iter().map(|&(name, value)| (name, value.into())).collect();
-        Warm::from(&overlay, |name| env.lookup(name).map(OsStr::to_owned)).map_err(|problem| problem.to_string())
+        let presets = Presets::default();
+        Warm::from(&overlay, |name| env.lookup(name).map(OsStr::to_owned), presets).map_err(|problem| problem.to_string())
     }
 
     #[test]
     fn a_probe_needs_revision_and_volume() {
-        let expected = Warm {
-            rev: Revision::parse("v1").unwrap(),
-            volume: "/vol".into(),
-            on_downgrade: OnDowngrade::Warn,
-            allow_rollback: false,
+        let shown = |warm: Result<Warm, String>| {
+            let Warm { rev, volume, on_downgrade, allow_rollback, preset } = warm.unwrap();
+            assert!(preset.is_none());
+            (rev.to_string(), volume.display().to_string(), on_downgrade, allow_rollback)
         };
-        assert_eq!(warm(&[("IMAGE_REV", "v1")], &[("SITES_DIR", "/vol"), ("IMAGE_REV", "v0")]), Ok(expected.clone()));
-        let expected = Warm { on_downgrade: OnDowngrade::Refuse, allow_rollback: true, ..expected };
+        let seen = shown(warm(&[("IMAGE_REV", "v1")], &[("SITES_DIR", "/vol"), ("IMAGE_REV", "v0")]));
+        assert_eq!(seen, ("v1".to_owned(), "/vol".to_owned(), OnDowngrade::Warn, false));
         let env = [
             ("IMAGE_REV", "v1"),
             ("BELLWETHER_VOLUME", "/vol"),
             ("BELLWETHER_ON_DOWNGRADE", "refuse"),
             ("BELLWETHER_ALLOW_ROLLBACK", "1"),
         ];
-        assert_eq!(warm(&[], &env), Ok(expected));
+        assert_eq!(shown(warm(&[], &env)), ("v1".to_owned(), "/vol".to_owned(), OnDowngrade::Refuse, true));
     }
 
     #[test]

@@ -33,7 +33,7 @@ fn variables(text: &str) -> Vec<&str> {
 
 #[test]
 fn the_settings_are_those_of_the_code() {
-    assert!(README.contains(&settings::markdown()), "the table should be:\n{}", settings::markdown());
+    assert!(README.contains(&settings::markdown(SETTINGS)), "the table should be:\n{}", settings::markdown(SETTINGS));
 }
 
 #[test]

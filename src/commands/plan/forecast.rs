@@ -85,6 +85,8 @@ pub(super) struct Step {
     pub(super) name: String,
     pub(super) action: Deed,
     pub(super) reason: String,
+    /// What a preset's program will do, a line each; empty for others.
+    pub(super) does: Vec<String>,
     pub(super) run: Vec<String>,
     pub(super) check: Option<Vec<String>>,
     pub(super) env: BTreeMap<String, String>,
@@ -179,6 +181,7 @@ fn step(settings: &Settings, report: &Report, id: StepId) -> Step {
         name: seen.name.clone(),
         action,
         reason,
+        does: masked(&command.explanation),
         run: masked(&command.run),
         check: command.check.as_ref().map(masked),
         env: env.collect(),

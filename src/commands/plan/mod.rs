@@ -9,16 +9,17 @@ use super::brief::{self, Refusal};
 use super::print;
 use super::report::Report;
 use crate::exit::Exit;
+use crate::preset::Presets;
 use crate::protocol::Config;
 use crate::settings::{CommandLine, PLAN_SCHEMA, Settings};
 
 /// Shows the forecast, or the schema of plan files.
-pub(super) fn plan(line: &CommandLine) -> Exit {
+pub(super) fn plan(line: &CommandLine, presets: Presets) -> Exit {
     if line.has("schema") {
         print(PLAN_SCHEMA);
         return Exit::Ok;
     }
-    let settings = match brief::settings(&line.overlay) {
+    let settings = match brief::settings(&line.overlay, presets) {
         Ok((settings, notices)) => {
             for notice in notices {
                 super::complain(&notice.to_string());

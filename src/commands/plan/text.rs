@@ -76,7 +76,11 @@ fn row(step: &Step) -> [String; 4] {
 
 /// What the step is made of.
 fn details(step: &Step) -> Vec<String> {
-    let mut lines = vec![format!("{}:", step.name), format!("    run      {}", command_line(&step.run))];
+    let mut lines = vec![format!("{}:", step.name)];
+    if step.does.is_empty() {
+        lines.push(format!("    run      {}", command_line(&step.run)));
+    }
+    lines.extend(step.does.iter().map(|line| format!("    {line}")));
     lines.extend(step.check.as_ref().map(|check| format!("    check    {}", command_line(check))));
     lines.extend(step.env.iter().map(|(name, value)| format!("    env      {name}={}", quoted(value))));
     lines.extend(step.cwd.as_ref().map(|cwd| format!("    cwd      {}", cwd.display())));

@@ -19,6 +19,7 @@ use super::brief::{self, Refusal};
 use super::survey::Survey;
 use super::{complain, print, words};
 use crate::exit::Exit;
+use crate::preset::Presets;
 use crate::protocol::{ConfigError, Election, Epoch, Occupant, Standing, StepId, Trust};
 use crate::settings::{CommandLine, Settings};
 use crate::volume::{Guard, TrustKind, Volume, VolumeError};
@@ -49,8 +50,8 @@ struct Repair {
 }
 
 /// Runs a repair and tells how it went.
-fn perform(line: &CommandLine, act: impl FnOnce(&Repair) -> Result<String, Refusal>) -> Exit {
-    let settings = match brief::settings(&line.overlay) {
+fn perform(line: &CommandLine, presets: Presets, act: impl FnOnce(&Repair) -> Result<String, Refusal>) -> Exit {
+    let settings = match brief::settings(&line.overlay, presets) {
         Ok((settings, _)) => settings,
         Err(problems) => return super::decline(&Refusal::of_problems(&problems)),
     };

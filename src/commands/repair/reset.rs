@@ -3,13 +3,14 @@
 use super::{GO_ON, Repair, of_volume, perform};
 use crate::commands::brief::Refusal;
 use crate::exit::Exit;
+use crate::preset::Presets;
 use crate::protocol::{RecordView, Standing, StepId};
 use crate::settings::CommandLine;
 use crate::volume::HistoryKind;
 
 /// Removes the markers of this revision: of one step, or of all. Works for superseded revisions, too.
-pub(in crate::commands) fn reset(line: &CommandLine) -> Exit {
-    perform(line, |repair| {
+pub(in crate::commands) fn reset(line: &CommandLine, presets: Presets) -> Exit {
+    perform(line, presets, |repair| {
         let step = repair.step(line)?;
         repair.reset(step, line.has("force"))
     })

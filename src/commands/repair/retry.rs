@@ -3,13 +3,14 @@
 use super::{GO_ON, Repair, of_volume, perform};
 use crate::commands::brief::Refusal;
 use crate::exit::Exit;
+use crate::preset::Presets;
 use crate::protocol::StepId;
 use crate::settings::CommandLine;
 use crate::volume::{HistoryKind, Record};
 
 /// Clears the failure of this revision and counts attempts from zero.
-pub(in crate::commands) fn retry(line: &CommandLine) -> Exit {
-    perform(line, |repair| repair.retry(line.has("force")))
+pub(in crate::commands) fn retry(line: &CommandLine, presets: Presets) -> Exit {
+    perform(line, presets, |repair| repair.retry(line.has("force")))
 }
 
 impl Repair {

@@ -3,13 +3,14 @@
 use super::{GO_ON, Repair, of_volume, perform};
 use crate::commands::brief::Refusal;
 use crate::exit::Exit;
+use crate::preset::Presets;
 use crate::protocol::{Epoch, StepId};
 use crate::settings::CommandLine;
 use crate::volume::{DoneFacts, HistoryKind, How, Run, UnixMillis};
 
 /// Records that a person did a step by hand.
-pub(in crate::commands) fn skip(line: &CommandLine) -> Exit {
-    perform(line, |repair| {
+pub(in crate::commands) fn skip(line: &CommandLine, presets: Presets) -> Exit {
+    perform(line, presets, |repair| {
         let step = repair.step(line)?.expect("the scanner refuses `skip` without a step");
         repair.skip(step, line.has("force"))
     })

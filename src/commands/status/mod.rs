@@ -15,6 +15,7 @@ use super::brief::{self, Refusal};
 use super::lease::Lease;
 use super::report::Report;
 use crate::exit::Exit;
+use crate::preset::Presets;
 use crate::process::boottime;
 use crate::settings::{CommandLine, Glance};
 use crate::volume::{Replica, Volume, VolumeError};
@@ -28,8 +29,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 const CLEAR: &str = "\x1b[H\x1b[J";
 
 /// Shows the status, once or until interrupted.
-pub(super) fn status(line: &CommandLine) -> Exit {
-    let glance = match brief::glance(&line.overlay) {
+pub(super) fn status(line: &CommandLine, presets: Presets) -> Exit {
+    let glance = match brief::glance(&line.overlay, presets) {
         Ok(glance) => glance,
         Err(problems) => return super::decline(&Refusal::of_problems(&problems)),
     };

@@ -44,7 +44,7 @@ impl Bench {
     }
 
     fn check(&self) -> Result<(Settings, Vec<Notice>), Vec<Problem>> {
-        Settings::from(&self.env.iter().cloned().collect(), &self.overlay)
+        Settings::from(&self.env.iter().cloned().collect(), &self.overlay, Presets::default())
     }
 
     fn settings(&self) -> Settings {
@@ -149,7 +149,7 @@ fn every_problem_is_told_at_once() {
 
 #[test]
 fn nothing_set_names_what_is_required() {
-    let problems = Settings::from(&Env::default(), &Overlay::new()).unwrap_err();
+    let problems = Settings::from(&Env::default(), &Overlay::new(), Presets::default()).unwrap_err();
     insta::assert_snapshot!(Problem::render(&problems), @r"
     there are 3 problems with the settings; nothing was touched
       IMAGE_REV: is not set; set it to the revision that is being rolled out or give --rev

@@ -41,6 +41,9 @@ pub struct StepCommand {
     pub cwd: Option<PathBuf>,
     /// The user to run as; else the replica's own.
     pub user: Option<String>,
+    /// What the program will do, a line each, for people who ask `bellwether plan`; none in a plan file. Not part of the
+    /// digest.
+    pub explanation: Vec<String>,
 }
 
 /// A plan with everything that the protocol does not care about.
@@ -57,6 +60,16 @@ pub struct LoadedPlan {
     /// 16 hexadecimal digits that change when the work of the plan changes: names, order, markers, commands; not
     /// layout, needs, limits or the values of secret variables. FNV-1a: no protection against forgery.
     pub digest: String,
+}
+
+/// What the steps of a file are added to: those of a preset.
+#[derive(Debug, Default)]
+pub(super) struct Base {
+    /// What the plan is called if the file does not say.
+    pub(super) name: Option<String>,
+    pub(super) steps: Vec<Step>,
+    pub(super) commands: Vec<StepCommand>,
+    pub(super) needs: Vec<Need>,
 }
 
 /// What holds for steps that do not say otherwise.
@@ -80,12 +93,42 @@ impl LoadedPlan {
     ///
     /// Every mistake in it, in the order of the file, with line and column (counted in characters from 1).
     pub fn parse(path: &str, text: &str, defaults: StepDefaults) -> Result<LoadedPlan, Vec<Problem>> {
+        LoadedPlan::parse_beside(Base::default(), path, text, defaults)
+    }
+
+    /// Reads a plan whose steps are added to those of `base` and may come after them.
+    ///
+    /// # Errors
+    ///
+    /// As [`LoadedPlan::parse`].
+    pub(super) fn parse_beside(
+        base: Base,
+        path: &str,
+        text: &str,
+        defaults: StepDefaults,
+    ) -> Result<LoadedPlan, Vec<Problem>> {
         let mut source = Source::new(path, text);
-        let loaded = read_document(&mut source, defaults);
+        let loaded = read_document(&mut source, base, defaults);
         match loaded {
             Some(plan) if source.is_flawless() => Ok(plan),
             _ => Err(source.into_problems()),
         }
+    }
+
+    /// A plan without a file.
+    ///
+    /// # Errors
+    ///
+    /// How its steps do not fit each other.
+    pub(super) fn of_base(base: Base) -> Result<LoadedPlan, Vec<PlanError>> {
+        let Base { name, steps, commands, needs } = base;
+        let plan = Plan::new(steps)?;
+        Ok(LoadedPlan::new(plan, commands, needs, name))
+    }
+
+    fn new(plan: Plan, commands: Vec<StepCommand>, needs: Vec<Need>, name: Option<String>) -> LoadedPlan {
+        let digest = digest::of(&plan, &commands);
+        LoadedPlan { plan: Arc::new(plan), commands, needs, name: name.unwrap_or_else(|| "plan".to_owned()), digest }
     }
 
     /// What a step runs.
@@ -98,14 +141,15 @@ impl LoadedPlan {
     }
 }
 
-fn read_document(source: &mut Source<'_>, defaults: StepDefaults) -> Option<LoadedPlan> {
+fn read_document(source: &mut Source<'_>, base: Base, defaults: StepDefaults) -> Option<LoadedPlan> {
     let document = source.document()?;
     let members = source.object("a plan", document)?;
-    let (mut name, mut needs, mut drafts, mut meant) = (None, Vec::new(), None, Vec::new());
+    let Base { mut name, steps, commands, mut needs } = base;
+    let (mut drafts, mut meant) = (None, Vec::new());
     for (key, place, value) in members {
         match key.as_str() {
-            "name" => name = source.text_of("\"name\"", value),
-            "needs" => needs = read_needs(source, value),
+            "name" => name = source.text_of("\"name\"", value).or(name),
+            "needs" => needs.extend(read_needs(source, value)),
             "steps" => drafts = Some(read_steps(source, value)),
             // Editors look it up; it says nothing to us.
             "$schema" => drop(source.text_of("\"$schema\"", value)),
@@ -118,9 +162,8 @@ fn read_document(source: &mut Source<'_>, defaults: StepDefaults) -> Option<Load
     if drafts.is_none() && !meant.contains(&"steps") {
         source.complain(document.get(), "the plan has no \"steps\"");
     }
-    let (plan, commands) = assemble(source, drafts?, defaults)?;
-    let digest = digest::of(&plan, &commands);
-    Some(LoadedPlan { plan: Arc::new(plan), commands, needs, name: name.unwrap_or_else(|| "plan".to_owned()), digest })
+    let (plan, commands) = assemble(source, (steps, commands), drafts?, defaults)?;
+    Some(LoadedPlan::new(plan, commands, needs, name))
 }
 
 fn read_needs<'a>(source: &mut Source<'a>, value: Value<'a>) -> Vec<Need> {
@@ -148,9 +191,11 @@ fn read_steps<'a>(source: &mut Source<'a>, value: Value<'a>) -> Vec<Draft<'a>> {
     elements.into_iter().filter_map(|element| Draft::read(source, element)).collect()
 }
 
-/// Makes a plan of those steps that can be told apart, and says what is wrong with their order and their markers.
+/// Makes a plan of the steps that are there already and of those of the file that can be told apart, and says what is
+/// wrong with their order and their markers.
 fn assemble(
     source: &mut Source<'_>,
+    (mut steps, mut commands): (Vec<Step>, Vec<StepCommand>),
     drafts: Vec<Draft<'_>>,
     defaults: StepDefaults,
 ) -> Option<(Plan, Vec<StepCommand>)> {
@@ -158,13 +203,13 @@ fn assemble(
     let written: Vec<(String, bool)> =
         drafts.iter().filter_map(|draft| Some((draft.written_name.clone()?, is_usable(draft)))).collect();
     let (usable, _): (Vec<_>, Vec<_>) = drafts.into_iter().partition(is_usable);
-    let ids: BTreeMap<String, StepId> = usable
-        .iter()
-        .enumerate()
-        .rev()
-        .filter_map(|(index, draft)| Some((draft.written_name.clone()?, StepId(index))))
-        .collect();
-    let mut steps = Vec::new();
+    let first = steps.len();
+    let of_file = usable.iter().map(|draft| draft.written_name.clone());
+    let names = steps.iter().map(|step| Some(step.name.to_string())).chain(of_file);
+    let ids: Vec<(String, StepId)> =
+        names.enumerate().filter_map(|(index, name)| Some((name?, StepId(index)))).collect();
+    // The first of a name that is there twice.
+    let ids: BTreeMap<String, StepId> = ids.into_iter().rev().collect();
     for draft in &usable {
         let mut after = BTreeSet::new();
         for (name, place) in &draft.after {
@@ -191,15 +236,31 @@ fn assemble(
         return None;
     }
     match Plan::new(steps) {
-        Ok(plan) => Some((plan, usable.into_iter().map(|draft| draft.command).collect())),
+        Ok(plan) => {
+            commands.extend(usable.into_iter().map(|draft| draft.command));
+            Some((plan, commands))
+        }
         Err(errors) => {
-            point_out(source, &usable, &errors);
+            point_out(source, &Drafts { first, of_file: &usable }, &errors);
             None
         }
     }
 }
 
-fn point_out(source: &mut Source<'_>, drafts: &[Draft<'_>], errors: &[PlanError]) {
+/// The steps of a file, found by their place in the whole plan.
+struct Drafts<'a, 'b> {
+    first: usize,
+    of_file: &'b [Draft<'a>],
+}
+
+impl<'a, 'b> Drafts<'a, 'b> {
+    /// `None`: the step is none of the file's.
+    fn find(&self, id: StepId) -> Option<&'b Draft<'a>> {
+        self.of_file.get(id.0.checked_sub(self.first)?)
+    }
+}
+
+fn point_out(source: &mut Source<'_>, drafts: &Drafts<'_, '_>, errors: &[PlanError]) {
     let doubles: BTreeSet<StepId> = errors
         .iter()
         .filter_map(|error| match error {
@@ -208,11 +269,20 @@ fn point_out(source: &mut Source<'_>, drafts: &[Draft<'_>], errors: &[PlanError]
         })
         .collect();
     for error in errors {
+        let step = match error {
+            PlanError::Empty => continue,
+            PlanError::DoubleName { step, .. }
+            | PlanError::AmbiguousMarker { step, .. }
+            | PlanError::UnknownPredecessor { step, .. }
+            | PlanError::Cycle { step, .. }
+            | PlanError::NoAttempts { step } => step,
+        };
+        // Steps that were there before the file were checked; it is always a later one that does not fit.
+        let Some(draft) = drafts.find(*step) else { continue };
         let place = match error {
             PlanError::Empty => continue,
-            PlanError::DoubleName { step, .. } => drafts[step.0].place("name"),
-            PlanError::AmbiguousMarker { step, word, .. } => {
-                let draft = &drafts[step.0];
+            PlanError::DoubleName { .. } => draft.place("name"),
+            PlanError::AmbiguousMarker { word, .. } => {
                 let given = [("done", &draft.done), ("in_progress", &draft.in_progress)];
                 let written = given.iter().find(|(key, value)| {
                     draft.places.contains_key(*key) && value.as_ref().is_some_and(|value| value.as_str() == word)
@@ -223,8 +293,8 @@ fn point_out(source: &mut Source<'_>, drafts: &[Draft<'_>], errors: &[PlanError]
                 }
                 draft.place(written.map_or("name", |(key, _)| key))
             }
-            PlanError::UnknownPredecessor { step, .. } | PlanError::Cycle { step, .. } => drafts[step.0].place("after"),
-            PlanError::NoAttempts { step } => drafts[step.0].place("max_attempts"),
+            PlanError::UnknownPredecessor { .. } | PlanError::Cycle { .. } => draft.place("after"),
+            PlanError::NoAttempts { .. } => draft.place("max_attempts"),
         };
         source.complain(place, error.to_string());
     }
@@ -232,7 +302,7 @@ fn point_out(source: &mut Source<'_>, drafts: &[Draft<'_>], errors: &[PlanError]
 
 impl fmt::Debug for StepCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let StepCommand { run, check, env, cwd, user } = self;
+        let StepCommand { run, check, env, cwd, user, explanation } = self;
         let names: Vec<&String> = env.keys().collect();
         f.debug_struct("StepCommand")
             .field("run", run)
@@ -240,6 +310,7 @@ impl fmt::Debug for StepCommand {
             .field("env", &names)
             .field("cwd", cwd)
             .field("user", user)
+            .field("explanation", explanation)
             .finish()
     }
 }

@@ -212,7 +212,7 @@ fn with_a_redis_untrusted_locks_elect_nobody() {
 fn a_glance_sees_the_same_redis() {
     let glance = |env: &[(&str, &str)]| {
         let bench = bench(env);
-        Glance::from(&bench.env.iter().cloned().collect(), &bench.overlay)
+        Glance::from(&bench.env.iter().cloned().collect(), &bench.overlay, Presets::default())
     };
     assert_eq!(glance(&LOCK).unwrap().redis, Some(found(&LOCK)));
     assert_eq!(glance(&[]).unwrap().redis, None);

@@ -1,0 +1,200 @@
+//! The bench: where its parts are, and calling them.
+//!
+//! Commands go to bench's own helper under its own Python, without the `bench` program around it, which would write all
+//! arguments into a log. The arguments come through standard input, so that nobody finds a secret among processes.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::io::{self, BufRead as _, BufReader, PipeReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use super::call::Call;
+use super::echo::Echo;
+use super::trouble::Trouble;
+use crate::process::boottime;
+
+/// Reads a command's arguments as JSON from standard input, and runs it.
+const BENCH: &str = include_str!("python/bench.py");
+/// Looks at servers through bench's own drivers.
+const PROBE: &str = include_str!("python/probe.py");
+
+/// So many of a command's last lines are kept, to see what it died of.
+const KEPT_LINES: usize = 200;
+/// Longer lines are cut, in bytes.
+const LONGEST_LINE: u64 = 16 * 1024;
+/// How long the output of what a command has left behind is read.
+const STRAGGLERS: Duration = Duration::from_secs(2);
+/// How often to look whether a command has ended that keeps its output open.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A bench directory, whose `sites` are the volume.
+#[derive(Debug)]
+pub(super) struct Bench {
+    root: PathBuf,
+    sites: PathBuf,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) status: ExitStatus,
+    lines: VecDeque<String>,
+}
+
+impl Finished {
+    /// Whether it said so in its last lines.
+    pub(super) fn said(&self, text: &str) -> bool {
+        self.lines.iter().any(|line| line.contains(text))
+    }
+
+    /// The last line that holds JSON: warnings may stand before it.
+    pub(super) fn json(&self) -> Option<serde_json::Value> {
+        self.lines.iter().rev().find_map(|line| serde_json::from_str(line.trim()).ok())
+    }
+
+    /// In words.
+    pub(super) fn describe(&self) -> String {
+        use std::os::unix::process::ExitStatusExt as _;
+
+        match (self.status.code(), self.status.signal()) {
+            (Some(code), _) => format!("ended with exit code {code}"),
+            (None, Some(signal)) => format!("was ended by signal {signal}"),
+            (None, None) => "ended in an unknown way".to_owned(),
+        }
+    }
+
+    /// Nothing, or the trouble of a command that counts as an attempt.
+    pub(super) fn expect_success(&self, call: &Call) -> Result<(), Trouble> {
+        if self.status.success() { Ok(()) } else { Err(Trouble::Failed(format!("{call} {}", self.describe()))) }
+    }
+}
+
+impl Bench {
+    pub(super) fn new(root: &Path, sites: &Path) -> Bench {
+        Bench { root: root.to_owned(), sites: sites.to_owned() }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn sites(&self) -> &Path {
+        &self.sites
+    }
+
+    pub(super) fn site(&self, site: &str) -> PathBuf {
+        self.sites.join(site)
+    }
+
+    pub(super) fn python(&self) -> PathBuf {
+        self.root.join("env/bin/python")
+    }
+
+    /// The apps of the image, by name: those directories of `apps` that hold a package of their name.
+    pub(super) fn apps(&self) -> io::Result<Vec<String>> {
+        let entries = std::fs::read_dir(self.root.join("apps"))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let is_app = |name: &String| self.root.join("apps").join(name).join(name).is_dir();
+        let mut apps: Vec<String> = names.filter(is_app).collect();
+        // The framework comes first, for bench as well.
+        apps.sort_by_key(|app| (app != "frappe", app.clone()));
+        Ok(apps)
+    }
+
+    /// Runs a command; its output goes through `echo`.
+    pub(super) fn run(&self, call: &Call, echo: &Echo<'_>) -> Result<Finished, Trouble> {
+        echo.note(&call.to_string());
+        self.finish(BENCH, &call.request(), |line| echo.line(line))
+    }
+
+    /// Runs a command without showing what it says.
+    pub(super) fn ask(&self, call: &Call) -> Result<Finished, Trouble> {
+        self.finish(BENCH, &call.request(), |_| ())
+    }
+
+    /// Asks the probe; what it cannot do, it says in its answer.
+    pub(super) fn probe(&self, request: &serde_json::Value) -> Result<serde_json::Value, Trouble> {
+        let finished = self.finish(PROBE, &request.to_string(), |_| ())?;
+        finished.json().ok_or_else(|| {
+            let last = finished.lines.back().map_or("nothing", String::as_str);
+            Trouble::Failed(format!("the probe of the servers {}; it said: {last}", finished.describe()))
+        })
+    }
+
+    fn finish(&self, script: &str, request: &str, say: impl FnMut(&str)) -> Result<Finished, Trouble> {
+        let python = self.python();
+        let failed = |error: io::Error| Trouble::Failed(format!("{}: {error}", python.display()));
+        let (reader, writer) = io::pipe().map_err(failed)?;
+        let mut child = {
+            let mut command = Command::new(&python);
+            command.arg("-c").arg(script).current_dir(&self.sites).env("PYTHONUNBUFFERED", "1");
+            // Every call names its site.
+            command.env_remove("FRAPPE_SITE");
+            let output = writer.try_clone().map_err(failed)?;
+            command.stdin(Stdio::piped()).stdout(output).stderr(writer).spawn().map_err(failed)?
+        };
+        if let Some(mut input) = child.stdin.take() {
+            // One that has ended already says so by its exit code.
+            let _ = input.write_all(request.as_bytes());
+        }
+        let (status, lines) = follow(&mut child, reader, say).map_err(failed)?;
+        Ok(Finished { status, lines })
+    }
+}
+
+/// Waits for the child and reads what it says, and for a moment what it has left behind says.
+fn follow(child: &mut Child, reader: PipeReader, mut say: impl FnMut(&str)) -> io::Result<(ExitStatus, VecDeque<String>)> {
+    let lines = read_in_background(reader);
+    let mut kept = VecDeque::new();
+    let mut ended = None;
+    loop {
+        match lines.recv_timeout(LOOK_EVERY) {
+            Ok(line) => {
+                say(&line);
+                if kept.len() == KEPT_LINES {
+                    kept.pop_front();
+                }
+                kept.push_back(line);
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if ended.is_none() && child.try_wait()?.is_some() {
+            ended = Some(boottime::now());
+        }
+        if ended.is_some_and(|at| boottime::now().since(at) > STRAGGLERS) {
+            break;
+        }
+    }
+    Ok((child.wait()?, kept))
+}
+
+/// A thread of its own, since a read cannot be given up.
+fn read_in_background(reader: PipeReader) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(reader);
+        let mut line = Vec::new();
+        while reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            line.clear();
+            if sender.send(text).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// Whether a path names something there, without following a link.
+pub(super) fn is_there(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
+}
+
+/// A path for a message.
+pub(super) fn shown(path: impl AsRef<OsStr>) -> String {
+    path.as_ref().to_string_lossy().into_owned()
+}

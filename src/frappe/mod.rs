@@ -1,0 +1,173 @@
+//! The preset for Frappe and ERPNext: N identical replicas that bring themselves up.
+//!
+//! | step | does | begins after |
+//! |---|---|---|
+//! | `config` | waits until database and Redis let us in; writes what all sites share | |
+//! | `site` | creates the sites that do not exist | `config` |
+//! | `apps` | installs the apps of the image that are missing | `site` |
+//! | `migrate` | backs up if asked to, and migrates each site | `apps` |
+//! | `assets` | links the image's bundles, or builds them | `config` |
+//!
+//! It uses what any embedding program can use: steps that are commands, their record, their exit codes. Each step is a process
+//! of this program under a shim, and calls bench's own Python.
+
+mod apps;
+mod assets;
+mod bench;
+mod call;
+mod config;
+mod echo;
+mod explain;
+mod files;
+mod migrate;
+mod names;
+mod record;
+mod servers;
+mod settings;
+mod site;
+mod site_config;
+mod stage;
+mod trouble;
+
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use self::bench::Bench;
+use self::settings::Settings;
+use self::stage::Stage;
+use self::trouble::Trouble;
+use crate::{Env, Preset, PresetBrief, PresetPlan, Problem, Setting, Step, step_command};
+pub use settings::FRAPPE_SETTINGS;
+
+/// The preset `frappe`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Frappe;
+
+impl Preset for Frappe {
+    fn name(&self) -> &'static str {
+        "frappe"
+    }
+
+    fn default_volume(&self) -> &'static str {
+        "/home/frappe/frappe-bench/sites"
+    }
+
+    fn settings(&self) -> &'static [Setting] {
+        FRAPPE_SETTINGS
+    }
+
+    fn plan(&self, brief: &PresetBrief<'_>) -> Result<PresetPlan, Vec<Problem>> {
+        let settings = Settings::from(brief);
+        let of_bench = match &settings {
+            Ok(Some(settings)) if brief.may_lead => check_bench(settings),
+            _ => Vec::new(),
+        };
+        let settings = match settings {
+            Ok(settings) if of_bench.is_empty() => settings,
+            Ok(_) => return Err(of_bench),
+            Err(problems) => return Err(problems),
+        };
+        let steps = steps(brief, settings.as_ref());
+        let needs = settings.as_ref().map(needs).unwrap_or_default();
+        let plan = PresetPlan::new(steps, &needs)?;
+        Ok(plan.secrets(settings.iter().flat_map(Settings::secrets)))
+    }
+
+    fn perform(&self, step: &str, env: &Env) -> i32 {
+        let done = Stage::of(env).and_then(|stage| {
+            let result = perform(step, &stage);
+            result.inspect_err(|trouble| stage.echo().note(trouble.text()))
+        });
+        match done {
+            Ok(()) => 0,
+            Err(trouble) => trouble.exit_code(),
+        }
+    }
+
+    fn localize(&self, volume: &Path, lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<(), String> {
+        // What is wrong with it has been told where the work was done.
+        let Some(assets) = Settings::assets_alone(lookup) else { return Ok(()) };
+        assets::localize(assets, volume.parent().unwrap_or(volume), volume)
+    }
+}
+
+/// The plan, which is the same for every replica of a revision, whatever its environment lacks.
+fn steps(brief: &PresetBrief<'_>, settings: Option<&Settings>) -> Vec<Step> {
+    let user = brief.volume.and_then(user_of);
+    let step = |name: &str, [in_progress, done]: [&str; 2], after: &[&str]| {
+        let mut step = Step::command(name, step_command(&Frappe, name)).markers(in_progress, done);
+        step = step.max_attempts(brief.step_attempts);
+        if let Some(timeout) = brief.step_timeout {
+            step = step.timeout(timeout);
+        }
+        if let Some(user) = &user {
+            step = step.user(user);
+        }
+        if let Some(settings) = settings {
+            step = step.explain(explain::step(name, settings));
+        }
+        after.iter().fold(step, |step, &before| step.after(before))
+    };
+    vec![
+        step("config", ["configuring", "configured"], &[]),
+        step("site", ["site_creating", "site_created"], &["config"]),
+        step("apps", ["apps_installing", "apps_installed"], &["site"]),
+        step("migrate", ["migrating", "migrated"], &["apps"]),
+        step("assets", ["assets_building", "assets_built"], &["config"]),
+    ]
+}
+
+fn perform(step: &str, stage: &Stage) -> Result<(), Trouble> {
+    match step {
+        "config" => config::perform(stage),
+        "site" => site::perform(stage),
+        "apps" => apps::perform(stage),
+        "migrate" => migrate::perform(stage),
+        "assets" => assets::perform(stage),
+        _ => Err(Trouble::ForGood(format!("there is no step {step:?}"))),
+    }
+}
+
+/// What has to answer before anybody leads. That it lets us in is looked at by the first step.
+fn needs(settings: &Settings) -> Vec<String> {
+    let database = &settings.database;
+    let host = if database.host.contains(':') { format!("[{}]", database.host) } else { database.host.clone() };
+    let redises = [&settings.redises.cache, &settings.redises.queue].into_iter();
+    let mut needs = vec![format!("tcp://{host}:{}", database.port)];
+    for url in redises.filter(|url| cfg!(feature = "redis") && url.starts_with("redis://")) {
+        if !needs.contains(url) {
+            needs.push(url.clone());
+        }
+    }
+    needs
+}
+
+/// bench refuses to run as root, so its steps run as whoever owns the volume.
+fn user_of(volume: &Path) -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    std::fs::metadata(volume).ok().map(|found| found.uid()).filter(|&uid| uid != 0).map(|uid| uid.to_string())
+}
+
+/// Whether this container can do the work: what is missing here is told before anything is touched.
+fn check_bench(settings: &Settings) -> Vec<Problem> {
+    let bench = Bench::new(settings.bench_dir(), &settings.sites_dir);
+    let mut problems = Vec::new();
+    if !bench::is_there(&bench.python()) {
+        let text = format!(
+            "{} is not there, so {} is no bench; mount the volume at the bench's directory `sites`",
+            bench.python().display(),
+            bench.root().display()
+        );
+        return vec![Problem::new("BELLWETHER_VOLUME", text)];
+    }
+    let image = bench.apps().unwrap_or_default();
+    let absent: Vec<&str> = settings.apps.wanted.iter().filter(|app| !image.contains(app)).map(String::as_str).collect();
+    if !absent.is_empty() {
+        let text = format!("{} is not in this image, which has {}", absent.join(", "), image.join(", "));
+        problems.push(Problem::new("APPS", text));
+    }
+    problems
+}

@@ -1,0 +1,191 @@
+//! The database and the Redises, as bench's own drivers see them.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::bench::{Bench, shown};
+use super::settings::{Database, Redises, Settings};
+use super::site_config::SiteConfig;
+use super::trouble::Trouble;
+use crate::process::boottime;
+
+/// Between two tries.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+/// How often to say that a server is waited for.
+const REMIND_EVERY: Duration = Duration::from_secs(30);
+
+/// What a server said no with.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+pub(super) struct Refusal {
+    class: String,
+    text: String,
+}
+
+impl Refusal {
+    /// Whether it may pass by itself. A wrong password does not, but a server that is being set up may not know it yet.
+    fn is_final(&self) -> bool {
+        self.class == "no-driver"
+    }
+
+    /// In words, with the settings to look at.
+    fn explain(&self, what: &str, settings: &str) -> String {
+        let text = &self.text;
+        let (happened, look_at) = match self.class.as_str() {
+            "refused" => ("refuses the connection", format!("is it up, and are {settings} right?")),
+            "unknown-host" => ("has a host name that nobody knows", format!("look at {settings}")),
+            "timeout" => ("does not answer", format!("look at {settings}, and at the network between")),
+            "denied" => ("refuses the login", format!("look at {settings}")),
+            "busy" => ("is not ready to serve yet", "it may be starting, or have too many clients".to_owned()),
+            "no-database" => ("has no such database", format!("look at {settings}")),
+            "no-driver" => ("cannot be asked", "the bench's env lacks the driver".to_owned()),
+            _ => ("does not let us in", format!("look at {settings}")),
+        };
+        format!("{what} {happened} ({look_at}): {text}")
+    }
+}
+
+/// What is found at the database server about a site's database.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+pub(super) struct Found {
+    /// The name it has or would have.
+    pub(super) name: String,
+    pub(super) exists: bool,
+    /// Whether Administrator has a password there: the last thing that makes a site whole.
+    pub(super) whole: bool,
+}
+
+/// What a site's own user finds there.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+pub(super) struct Own {
+    /// Whether the site's own user may log in.
+    pub(super) login: bool,
+    pub(super) whole: bool,
+}
+
+/// The servers of a stack.
+pub(super) struct Servers<'a> {
+    bench: &'a Bench,
+    database: &'a Database,
+    redises: &'a Redises,
+    wait: Option<Duration>,
+}
+
+impl<'a> Servers<'a> {
+    pub(super) fn new(bench: &'a Bench, settings: &'a Settings) -> Servers<'a> {
+        let Settings { database, redises, wait, .. } = settings;
+        Servers { bench, database, redises, wait: *wait }
+    }
+
+    /// Waits until one can log in everywhere. `say` is told whom we wait for.
+    pub(super) fn await_all(&self, say: impl Fn(&str)) -> Result<(), Trouble> {
+        if let Some(root) = self.root() {
+            self.wait_for("the database server", "DB_HOST, DB_PORT, DB_ROOT_USER and DB_ROOT_PASS", &say, || {
+                self.ask::<Value>(&json!({"op": "database", "server": root}))
+            })?;
+        }
+        let Redises { cache, queue, socketio } = self.redises;
+        let redises = [
+            ("the cache's Redis", "REDIS_CACHE, or REDIS_HOST, REDIS_CACHE_PORT and REDIS_PASS", cache),
+            ("the queue's Redis", "REDIS_QUEUE, or REDIS_HOST, REDIS_QUEUE_PORT and REDIS_PASS", queue),
+            ("the websocket server's Redis", "REDIS_SOCKETIO, or REDIS_HOST, REDIS_SOCKETIO_PORT and REDIS_PASS", socketio),
+        ];
+        for (at, (what, settings, url)) in redises.iter().enumerate() {
+            if redises[..at].iter().any(|(_, _, earlier)| earlier == url) {
+                continue;
+            }
+            self.wait_for(what, settings, &say, || self.ask::<Value>(&json!({"op": "redis", "url": url})))?;
+        }
+        Ok(())
+    }
+
+    /// What the server's administrator finds of a site's database, called `name` or as bench calls it. `None`: we cannot
+    /// log in as administrator.
+    pub(super) fn site(&self, site: &str, name: Option<&str>, say: impl Fn(&str)) -> Result<Option<Found>, Trouble> {
+        let Some(root) = self.root() else { return Ok(None) };
+        let path = shown(self.bench.site(site));
+        let request = json!({"op": "site", "server": root, "name": name, "path": path});
+        let settings = "DB_HOST, DB_PORT, DB_ROOT_USER and DB_ROOT_PASS";
+        self.wait_for("the database server", settings, &say, || self.ask(&request)).map(Some)
+    }
+
+    /// What a site's own user finds of its database.
+    pub(super) fn own(&self, config: &SiteConfig, say: impl Fn(&str)) -> Result<Own, Trouble> {
+        let Some(name) = config.text("db_name") else { return Ok(Own::default()) };
+        let server = json!({
+            "kind": config.text("db_type").unwrap_or(self.database.kind.word()),
+            "host": config.text("db_host").unwrap_or(&self.database.host),
+            "port": config.number("db_port").unwrap_or(u64::from(self.database.port)),
+            "user": config.text("db_user").unwrap_or(name),
+            "password": config.text("db_password").unwrap_or_default(),
+        });
+        let request = json!({"op": "own", "server": server, "name": name});
+        self.wait_for("the database server", "DB_HOST and DB_PORT", &say, || self.ask(&request))
+    }
+
+    /// How many workers of background jobs are alive.
+    pub(super) fn workers(&self) -> Result<u64, Trouble> {
+        #[derive(Deserialize)]
+        struct Workers {
+            workers: u64,
+        }
+        let asked = self.ask::<Workers>(&json!({"op": "workers", "url": self.redises.queue}));
+        Ok(asked?.map_or(0, |found| found.workers))
+    }
+
+    /// Lets every process look up the built assets anew: clearing the cache leaves this key.
+    pub(super) fn forget_assets(&self) -> Result<(), Trouble> {
+        let asked = self.ask::<Value>(&json!({"op": "forget", "url": self.redises.cache, "key": "assets_json"}))?;
+        let explain = |refusal: Refusal| refusal.explain("the cache's Redis", "REDIS_CACHE");
+        asked.map(drop).map_err(|refusal| Trouble::Failed(explain(refusal)))
+    }
+
+    fn root(&self) -> Option<Value> {
+        let Database { kind, host, port, root_user, root_password, .. } = self.database;
+        let password = root_password.as_ref()?;
+        Some(json!({"kind": kind.word(), "host": host, "port": port, "user": root_user, "password": password}))
+    }
+
+    /// One question; the inner error is the server's.
+    fn ask<T: for<'de> Deserialize<'de>>(&self, request: &Value) -> Result<Result<T, Refusal>, Trouble> {
+        let mut answer = self.bench.probe(request)?;
+        let unclear = |error: serde_json::Error| Trouble::Failed(format!("the probe of the servers is not understood: {error}"));
+        match answer.get_mut("error") {
+            Some(refusal) => serde_json::from_value(refusal.take()).map(Err).map_err(unclear),
+            None => serde_json::from_value(answer["ok"].take()).map(Ok).map_err(unclear),
+        }
+    }
+
+    /// Asks until there is an answer, or the limit has passed.
+    fn wait_for<T>(
+        &self,
+        what: &str,
+        settings: &str,
+        say: impl Fn(&str),
+        ask: impl Fn() -> Result<Result<T, Refusal>, Trouble>,
+    ) -> Result<T, Trouble> {
+        let begun = boottime::now();
+        let mut said: Option<(String, crate::protocol::Timestamp)> = None;
+        loop {
+            let refusal = match ask()? {
+                Ok(answer) => return Ok(answer),
+                Err(refusal) => refusal,
+            };
+            let text = refusal.explain(what, settings);
+            let now = boottime::now();
+            if refusal.is_final() {
+                return Err(Trouble::ForGood(text));
+            }
+            if self.wait.is_some_and(|limit| now.since(begun) >= limit) {
+                return Err(Trouble::Failed(format!("{text}; waited {} s (BELLWETHER_NEEDS_WAIT_SECS)", now.since(begun).as_secs())));
+            }
+            if said.as_ref().is_none_or(|(class, at)| *class != refusal.class || now.since(*at) >= REMIND_EVERY) {
+                say(&format!("waiting: {text}"));
+                said = Some((refusal.class, now));
+            }
+            sleep(TRY_EVERY);
+        }
+    }
+}

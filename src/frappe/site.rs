@@ -1,0 +1,303 @@
+//! The step `site`: every site exists and is whole.
+//!
+//! bench leaves a directory behind whatever goes wrong, and then says that the site exists. What tells a whole site is the
+//! row with Administrator's password, which is written last. A site that lacks it is mended only if our own record proves
+//! that we were creating it, on a database that was not there before; everything else is left to a person.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::bench::{Bench, is_there, shown};
+use super::call::Call;
+use super::config;
+use super::echo::Echo;
+use super::names::SiteName;
+use super::record::{Progress, Record};
+use super::servers::{Found, Own};
+use super::settings::{Database, Kind, Settings};
+use super::site_config::SiteConfig;
+use super::stage::Stage;
+use super::trouble::Trouble;
+
+/// While a half-made site is removed, nothing waits longer for a lock that somebody else's session holds.
+const LOCK_WAIT_SECS: u32 = 30;
+
+/// Where the directories of half-made sites go, on the volume.
+const ARCHIVE: &str = "archived";
+
+/// What is kept about a site.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub(super) struct Begun {
+    /// The database that we are creating; it was not there before.
+    creating: Option<String>,
+}
+
+/// What is found of a site, before anything is done.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+struct Facts {
+    has_directory: bool,
+    has_config: bool,
+    own: Own,
+    /// `None`: the server does not let us look.
+    found: Option<Found>,
+    /// Whether we were creating this very database.
+    is_ours: bool,
+}
+
+/// What is to be done about a site.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Verdict {
+    /// It is whole.
+    Keep,
+    Create,
+    /// Ours, half-made: remove it by its own configuration, then create.
+    Repair,
+    /// Ours, half-made, and without its configuration: create over what is left.
+    CreateOver,
+    Refuse(Why),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Why {
+    /// Neither whole nor ours.
+    HalfMade,
+    /// There is a database of the name, and no site.
+    DatabaseAlone,
+    /// We cannot look.
+    Unknown,
+}
+
+fn judge(facts: &Facts) -> Verdict {
+    let Facts { has_directory, has_config, own, found, is_ours } = facts;
+    let is_whole = own.whole || found.as_ref().is_some_and(|found| found.whole);
+    if *has_config && is_whole {
+        return Verdict::Keep;
+    }
+    let Some(found) = found else { return Verdict::Refuse(Why::Unknown) };
+    match (*has_directory, found.exists) {
+        (false, false) => Verdict::Create,
+        _ if *is_ours && !is_whole => if *has_config { Verdict::Repair } else { Verdict::CreateOver },
+        (false, true) => Verdict::Refuse(Why::DatabaseAlone),
+        (true, _) => Verdict::Refuse(Why::HalfMade),
+    }
+}
+
+/// Every site exists, and the first is the default one.
+pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
+    stage.each_site(|site, record, echo| on_site(stage, site, record, echo))?;
+    let first = &stage.settings.sites[0];
+    if config::choose_default(stage.bench.sites(), first.as_str())? {
+        stage.echo().note(&format!("{first} is the default site"));
+    }
+    Ok(())
+}
+
+fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<String, Trouble> {
+    let facts = look(stage, site, record, echo)?;
+    let verdict = judge(&facts);
+    if stage.settings.skip_init && !matches!(verdict, Verdict::Keep) {
+        return Err(Trouble::ForGood(skipped(stage, site, &facts)));
+    }
+    let name = facts.found.map(|found| found.name).unwrap_or_default();
+    match verdict {
+        Verdict::Keep => {
+            // It is whole, so whatever was begun has ended.
+            record.change(site, |record| record.own = Begun::default())?;
+            return Ok("exists".to_owned());
+        }
+        Verdict::Refuse(why) => return Err(Trouble::ForGood(refusal(stage, site, &name, why))),
+        Verdict::Repair => {
+            echo.note(&format!("{site} was left half-made by us: it is removed and created again"));
+            record.tell(site, Progress::Running, "removing what was left half-made")?;
+            remove(stage, site, echo)?;
+        }
+        Verdict::Create | Verdict::CreateOver => {}
+    }
+    create(stage, site, &name, verdict == Verdict::CreateOver, record, echo)?;
+    Ok("created".to_owned())
+}
+
+fn look(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<Facts, Trouble> {
+    let directory = stage.bench.site(site.as_str());
+    let creating = record.of(site).own.creating;
+    let config = match SiteConfig::read(&directory) {
+        Ok(config) => config,
+        // bench does not write it in one step, so a creation of ours that was killed may have torn it.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData && creating.is_some() => None,
+        Err(error) => return Err(Trouble::ForGood(format!("{}: {error}", SiteConfig::path(&directory).display()))),
+    };
+    let config = config.filter(|config| config.text("db_name").is_some());
+    let servers = stage.servers();
+    let own = match &config {
+        Some(config) => servers.own(config, |text| echo.note(text))?,
+        None => Own::default(),
+    };
+    // Who can look as the site itself needs no administrator.
+    let found = if own.whole {
+        None
+    } else {
+        let named = config.as_ref().and_then(|config| config.text("db_name"));
+        servers.site(site.as_str(), named.or(stage.settings.database.name.as_deref()), |text| echo.note(text))?
+    };
+    let is_ours = creating.is_some() && creating == found.as_ref().map(|found| found.name.clone());
+    Ok(Facts { has_directory: is_there(&directory), has_config: config.is_some(), own, found, is_ours })
+}
+
+fn remove(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<(), Trouble> {
+    let call = drop_call(&stage.settings, site, &shown(stage.bench.sites().join(ARCHIVE)));
+    let finished = stage.bench.run(&call, echo)?;
+    if !finished.status.success() && finished.said("Lock wait timeout") {
+        return Err(Trouble::NotYet(format!(
+            "somebody still uses the database of {site}, which was left half-made; stop whoever serves it"
+        )));
+    }
+    finished.expect_success(&call)
+}
+
+fn create(
+    stage: &Stage,
+    site: &SiteName,
+    name: &str,
+    is_over: bool,
+    record: &Record<Begun>,
+    echo: &Echo<'_>,
+) -> Result<(), Trouble> {
+    record.change(site, |record| {
+        (record.progress, record.note) = (Progress::Running, "creating".to_owned());
+        record.own.creating = Some(name.to_owned());
+    })?;
+    let mut call = new_site_call(&stage.settings, site, scope_option(&stage.bench)?, name);
+    if is_over {
+        // Proved ours, and without the row that makes a site whole.
+        call = call.words(&["--force"]);
+    }
+    let finished = stage.bench.run(&call, echo)?;
+    if finished.said("LockTimeoutError") {
+        return Err(Trouble::NotYet(format!("somebody else is creating {site}")));
+    }
+    finished.expect_success(&call)?;
+    let facts = look(stage, site, record, echo)?;
+    if judge(&facts) != Verdict::Keep {
+        return Err(Trouble::Failed(format!("{call} has ended well, but Administrator has no password in {site}")));
+    }
+    record.change(site, |record| record.own = Begun::default())
+}
+
+/// The option that lets the site's user log in from other hosts; newer versions call it otherwise.
+fn scope_option(bench: &Bench) -> Result<&'static str, Trouble> {
+    let help = bench.ask(&Call::new(&["new-site", "--help"]))?;
+    Ok(if help.said(NEW_SCOPE_OPTION) { "--mariadb-user-host-login-scope=%" } else { "--no-mariadb-socket" })
+}
+
+const NEW_SCOPE_OPTION: &str = "--mariadb-user-host-login-scope";
+
+/// `bench new-site`. `name`: of the database; empty: as bench calls it.
+pub(super) fn new_site_call(settings: &Settings, site: &SiteName, scope_option: &str, name: &str) -> Call {
+    let Settings { database, admin_password, .. } = settings;
+    let Database { kind, root_user, root_password, password, .. } = database;
+    let mut call = Call::new(&["new-site", site.as_str(), "--db-type", kind.word()]);
+    if *kind == Kind::MariaDb {
+        call = call.words(&[scope_option]);
+    }
+    if !name.is_empty() {
+        call = call.words(&["--db-name", name]);
+    }
+    if let Some(password) = password {
+        call = call.secret("--db-password", password);
+    }
+    call = call.words(&["--db-root-username", root_user]);
+    call = call.secret("--db-root-password", root_password.as_deref().unwrap_or_default());
+    call.secret("--admin-password", admin_password.as_deref().unwrap_or_default())
+}
+
+/// `bench drop-site`, which removes database, user and directory. Only ever for what we have begun ourselves.
+/// `archive`: where its directory goes; bench's own place may be read-only.
+fn drop_call(settings: &Settings, site: &SiteName, archive: &str) -> Call {
+    let Database { root_user, root_password, .. } = &settings.database;
+    let call = Call::new(&["drop-site", site.as_str(), "--no-backup", "--force", "--archived-sites-path", archive]);
+    let call = call.words(&["--db-root-username", root_user]);
+    call.secret("--db-root-password", root_password.as_deref().unwrap_or_default()).lock_wait(LOCK_WAIT_SECS)
+}
+
+fn skipped(stage: &Stage, site: &SiteName, facts: &Facts) -> String {
+    let directory = stage.shown_site(site);
+    let found = match (facts.has_directory, facts.has_config, facts.own.login) {
+        (false, ..) => format!("there is no {directory}"),
+        (_, false, _) => format!("{directory} has no site_config.json"),
+        (.., false) => "its database does not let it log in".to_owned(),
+        _ => "Administrator has no password there".to_owned(),
+    };
+    format!("SKIP_INIT=1, but {site} is no whole site: {found}; unset SKIP_INIT to let it be created, or restore it")
+}
+
+/// Why we do not touch it, and what a person could do.
+fn refusal(stage: &Stage, site: &SiteName, name: &str, why: Why) -> String {
+    let directory = stage.shown_site(site);
+    let sites = stage.bench.sites().display();
+    let restore = format!("    cd {} && bench --site {site} restore BACKUP.sql.gz --force", stage.bench.root().display());
+    let retry = "    bellwether retry";
+    match why {
+        Why::HalfMade => format!(
+            "{site} is neither whole (Administrator has no password in its database {name}) nor was it begun by us, so it is \
+             not touched\n\
+             if its data is wanted, restore a backup over it:\n{restore}\n{retry}\n\
+             if nothing in it is wanted, remove it, and it is created anew:\n    \
+             cd {} && bench drop-site {site} --no-backup --force\n    \
+             rm -r {directory}   # if it is still there\n{retry}",
+            stage.bench.root().display()
+        ),
+        Why::DatabaseAlone => format!(
+            "there is a database {name} for {site}, but no {directory}: another volume may belong to it, so it is not \
+             touched\n\
+             if that is lost, put its site_config.json (db_name, db_password, encryption_key) back into {directory}, then\n{retry}\n\
+             if the database is not wanted, drop it (`DROP DATABASE {name}` at the server), then\n{retry}"
+        ),
+        Why::Unknown => format!(
+            "{site} cannot be told to be whole: its own database user finds no password of Administrator, and DB_ROOT_PASS is \
+             not set; set it, or repair {sites}/{site}/site_config.json"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(exists: bool, whole: bool) -> Option<Found> {
+        Some(Found { name: "_abc".to_owned(), exists, whole })
+    }
+
+    /// directory, config, own user's view, server's view, ours → verdict.
+    #[test]
+    fn what_is_found_decides_and_only_a_record_allows_a_repair() {
+        let nothing = Own::default();
+        let logged_in = Own { login: true, whole: false };
+        let whole = Own { login: true, whole: true };
+        let refuse = Verdict::Refuse;
+        let table = [
+            ((false, false), nothing, found(false, false), false, Verdict::Create),
+            ((false, false), nothing, found(false, false), true, Verdict::Create),
+            ((false, false), nothing, found(true, false), false, refuse(Why::DatabaseAlone)),
+            ((false, false), nothing, found(true, false), true, Verdict::CreateOver),
+            // A whole database without its site: never ours to touch, whatever the record says.
+            ((false, false), nothing, found(true, true), true, refuse(Why::DatabaseAlone)),
+            ((true, false), nothing, found(true, true), true, refuse(Why::HalfMade)),
+            ((true, false), nothing, found(false, false), false, refuse(Why::HalfMade)),
+            ((true, false), nothing, found(false, false), true, Verdict::CreateOver),
+            ((true, true), nothing, found(false, false), true, Verdict::Repair),
+            ((true, true), logged_in, found(true, false), true, Verdict::Repair),
+            ((true, true), logged_in, found(true, false), false, refuse(Why::HalfMade)),
+            ((true, true), whole, None, false, Verdict::Keep),
+            ((true, true), whole, None, true, Verdict::Keep),
+            ((true, true), nothing, found(true, true), true, Verdict::Keep),
+            ((true, true), logged_in, None, true, refuse(Why::Unknown)),
+            ((false, false), nothing, None, true, refuse(Why::Unknown)),
+        ];
+        for ((has_directory, has_config), own, found, is_ours, verdict) in table {
+            let facts = Facts { has_directory, has_config, own, found, is_ours };
+            assert_eq!(judge(&facts), verdict, "{facts:?}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Presets: ready-made plans for one kind of application, chosen by name.
+//!
+//! What a preset knows of its application stays in the preset: everybody else sees its steps, its variables and its
+//! name. The binary is told its presets by `main`.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::bootstrap::{Step, checked_commands};
+use crate::needs::Need;
+use crate::protocol;
+use crate::settings::{Env, Notice, Problem, Setting, StepCommand};
+
+/// A ready-made plan for one kind of application, which `BELLWETHER_PRESET` names.
+///
+/// Its steps are commands that call this very program again as [`step_command`] says; there, [`Preset::perform`] does the
+/// work.
+pub trait Preset: fmt::Debug + Sync {
+    /// What `BELLWETHER_PRESET` calls it: letters, digits and hyphens.
+    fn name(&self) -> &'static str;
+
+    /// Where its volume is mounted if nobody says.
+    fn default_volume(&self) -> &'static str;
+
+    /// Its own variables. They have no flags.
+    fn settings(&self) -> &'static [Setting];
+
+    /// Checks the environment and says what is to be done. Reads files; writes nothing, asks no server.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, at once.
+    fn plan(&self, brief: &PresetBrief<'_>) -> Result<PresetPlan, Vec<Problem>>;
+
+    /// Does a step's work and returns what the process is to exit with: 0 done, 75 not yet, 78 failed for good, anything else
+    /// an attempt. Called in a process of its own, under a shim, with the environment of the replica and the step's variables.
+    fn perform(&self, step: &str, env: &Env) -> i32;
+
+    /// Puts right what is local to this container, before each hand-off of what is ready, warm starts included. It needs
+    /// neither servers nor a writable volume: what it cannot put right, it says. `lookup` is the environment.
+    ///
+    /// # Errors
+    ///
+    /// What is not as it should be, in words. The command is started all the same.
+    fn localize(&self, volume: &Path, lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<(), String>;
+}
+
+/// The presets that a program knows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Presets(pub &'static [&'static dyn Preset]);
+
+impl Presets {
+    /// The preset of that name.
+    pub fn find(self, name: &str) -> Option<&'static dyn Preset> {
+        self.0.iter().copied().find(|preset| preset.name() == name)
+    }
+
+    /// The names of all.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|preset| preset.name())
+    }
+}
+
+/// What a preset is told when it is asked for its plan.
+#[derive(Clone, Copy, Debug)]
+pub struct PresetBrief<'a> {
+    /// The environment.
+    pub env: &'a Env,
+    /// The volume; `None` if what was said of it is wrong, which has been told.
+    pub volume: Option<&'a Path>,
+    /// Whether this replica may come to do the work. If not, what only the work needs may be missing.
+    pub may_lead: bool,
+    /// Longest time of one run of a step (`STEP_TIMEOUT_SECS`).
+    pub step_timeout: Option<Duration>,
+    /// Runs of a step that may end badly (`STEP_MAX_ATTEMPTS`).
+    pub step_attempts: u32,
+}
+
+/// A preset's plan, checked.
+#[derive(Debug)]
+pub struct PresetPlan {
+    pub(crate) steps: Vec<protocol::Step>,
+    pub(crate) commands: Vec<StepCommand>,
+    pub(crate) needs: Vec<Need>,
+    pub(crate) secrets: Vec<String>,
+    pub(crate) notices: Vec<Notice>,
+}
+
+impl PresetPlan {
+    /// A plan of these steps, which have to be commands, and of what they need (as
+    /// [`Bootstrap::need`](crate::Bootstrap::need)).
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with steps and needs.
+    pub fn new(steps: Vec<Step>, needs: &[String]) -> Result<PresetPlan, Vec<Problem>> {
+        let (steps, commands, needs) = checked_commands(steps, needs)?;
+        Ok(PresetPlan { steps, commands, needs, secrets: Vec::new(), notices: Vec::new() })
+    }
+
+    /// Hides these values in everything that steps say, however short they are.
+    #[must_use]
+    pub fn secrets(mut self, secrets: impl IntoIterator<Item = String>) -> PresetPlan {
+        self.secrets.extend(secrets);
+        self
+    }
+
+    /// Says something about a variable, once, that keeps nobody from starting.
+    #[must_use]
+    pub fn notice(mut self, variable: &str, text: &str) -> PresetPlan {
+        self.notices.push(Notice::new(variable, text));
+        self
+    }
+}
+
+/// The first word of a command line that asks for [`Preset::perform`].
+pub(crate) const STEP_ARGUMENT: &str = "__step";
+
+/// The command of a preset's step: this program again, whatever file it has become since.
+pub fn step_command(preset: &dyn Preset, step: &str) -> [String; 4] {
+    ["/proc/self/exe", STEP_ARGUMENT, preset.name(), step].map(str::to_owned)
+}

@@ -1,0 +1,2 @@
+class LockTimeoutError(Exception):
+    pass
