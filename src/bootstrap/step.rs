@@ -40,7 +40,8 @@ impl Step {
     /// A step that runs a program with its arguments; no shell is involved.
     ///
     /// It sees the environment of this process and `BELLWETHER_REV`, `_STEP`, `_EPOCH`, `_ATTEMPT`, `_VOLUME` and
-    /// `_RECORD`. Exit 0: done. Exit 75: not yet, tried again and not counted. Anything else counts as an attempt.
+    /// `_RECORD`. Exit 0: done. Exit 75: not yet, tried again and not counted. Exit 78: failed for
+    /// good, not tried again. Anything else counts as an attempt.
     ///
     /// Needs a shim: see [`shim_if_asked`](crate::shim_if_asked).
     pub fn command<W: Into<String>>(name: impl Into<String>, words: impl IntoIterator<Item = W>) -> Step {

@@ -12,7 +12,8 @@ use super::lease::Lease;
 use super::survey::{Hold, Survey, Work};
 use super::words;
 use crate::protocol::{Standing, StepId};
-use crate::volume::{Failure, GuardNote, How, MarkerKind, Record, SCHEMA, Volume, VolumeError};
+use crate::settings::Mask;
+use crate::volume::{End, Failure, GuardNote, How, MarkerKind, Record, SCHEMA, StepNotes, Volume, VolumeError};
 
 /// Where a revision stands as a whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -95,6 +96,8 @@ pub(super) struct Step {
     pub(super) beat_age_secs: Option<f64>,
     /// Of the run in progress, or the last one.
     pub(super) attempt: Option<u32>,
+    /// Whether a run has said that further attempts are of no use.
+    pub(super) for_good: bool,
     /// As the plan says; `null` without a plan.
     pub(super) max_attempts: Option<u32>,
     /// How long the last run took.
@@ -107,6 +110,9 @@ pub(super) struct Step {
     pub(super) pid: Option<u32>,
     pub(super) started_at: Option<String>,
     pub(super) finished_at: Option<String>,
+    /// `parts` and `undo`: what it has told of itself.
+    #[serde(flatten)]
+    pub(super) notes: StepNotes,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -121,8 +127,13 @@ pub(super) struct Other {
 
 impl Report {
     /// Reads the volume. `is_planned`: the volume's plan is the real one, not a guess from markers.
-    pub(super) fn read(volume: &Volume, stale_after: Duration, is_planned: bool) -> Result<Report, VolumeError> {
-        let survey = Survey::take(volume, stale_after)?;
+    pub(super) fn read(
+        volume: &Volume,
+        stale_after: Duration,
+        mask: &Mask,
+        is_planned: bool,
+    ) -> Result<Report, VolumeError> {
+        let survey = Survey::take(volume, stale_after, mask)?;
         let rev = volume.revision().as_str();
         let reader = Reader { volume, survey: &survey, rev, is_planned };
         let steps: Vec<Step> = volume.plan().ids().map(|id| reader.step(id)).collect();
@@ -229,10 +240,12 @@ impl Reader<'_> {
         }
         let record = self.survey.records[id.0].as_ref().filter(|record| record.rev == self.rev);
         let blank = record.map_or(blank.clone(), |record| blank.with_record(record));
+        let blank = Step { notes: self.survey.notes[id.0].clone(), ..blank };
         let failed = self.survey.failure.as_ref().filter(|failure| self.survey.view.failed && failure.step == name);
         if let Some(failure) = failed {
             let (attempt, end) = (Some(failure.attempts), Some(failure.end.clone()));
-            return Step { state: StepState::Failed, attempt, last_end: end, ..blank };
+            let notes = if blank.notes.is_empty() { failure.notes.clone() } else { blank.notes };
+            return Step { state: StepState::Failed, attempt, last_end: end, notes, ..blank };
         }
         if let Some(occupant) = &seen.occupant {
             return blank.with_work(&self.survey.work(name, self.rev, occupant));
@@ -265,6 +278,7 @@ impl Reader<'_> {
             pid: replica.map(|replica| replica.pid),
             started_at: content.started_at,
             finished_at: content.finished_at,
+            notes: content.notes,
             ..blank
         }
     }
@@ -280,6 +294,7 @@ impl Step {
             age_secs: None,
             beat_age_secs: None,
             attempt: None,
+            for_good: false,
             max_attempts: None,
             duration_ms: None,
             how: None,
@@ -289,6 +304,7 @@ impl Step {
             pid: None,
             started_at: None,
             finished_at: None,
+            notes: StepNotes::NONE,
         }
     }
 
@@ -296,8 +312,9 @@ impl Step {
     fn with_record(self, record: &Record) -> Step {
         Step {
             attempt: Some(record.attempts).filter(|&attempts| attempts > 0),
+            for_good: record.for_good,
             duration_ms: record.duration_ms,
-            last_end: record.last_end.map(words::end),
+            last_end: record.last_end.map(End::words),
             epoch: Some(record.epoch),
             ..self
         }

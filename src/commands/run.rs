@@ -14,8 +14,8 @@ use crate::exit::{Exit, chain};
 use crate::preset::{Preset, Presets};
 use crate::process::{self, StopSignals};
 use crate::protocol::{Election, Outcome, Trust};
-use crate::settings::{CommandLine, LogFormat, Settings, Warm};
-use crate::volume::Volume;
+use crate::settings::{CommandLine, LogFormat, Mask, Settings, Warm};
+use crate::volume::{Volume, describe_undo, undo_of};
 
 /// Leads or follows, and hands off.
 pub(super) fn run(line: &CommandLine, presets: Presets) -> Exit {
@@ -30,11 +30,11 @@ pub(super) fn run(line: &CommandLine, presets: Presets) -> Exit {
                 return hand_off(line);
             }
             warm::Start::Downgraded(newest) => {
-                complain(&downgraded(settings.rev.as_str(), &newest));
+                complain_of_downgrade(&settings, &newest);
                 localize(settings.preset, &settings.volume, complain);
                 return hand_off(line);
             }
-            warm::Start::Refused(newest) => return end(&refused(&settings.rev.to_string(), &newest)),
+            warm::Start::Refused(newest) => return refuse_downgrade(&settings, &newest),
             warm::Start::Cold => {}
         }
     }
@@ -46,6 +46,26 @@ fn localize(preset: Option<&'static dyn Preset>, volume: &Path, say: impl FnOnce
     if let Some(Err(text)) = preset.map(|preset| preset.localize(volume, &|name| std::env::var_os(name))) {
         say(&text);
     }
+}
+
+/// Apart from the ordinary warm start, like all that it does not need.
+#[cold]
+#[inline(never)]
+fn complain_of_downgrade(settings: &Warm, newest: &str) {
+    complain(&downgraded(settings.rev.as_str(), newest, &undo(settings, newest)));
+}
+
+#[cold]
+#[inline(never)]
+fn refuse_downgrade(settings: &Warm, newest: &str) -> Exit {
+    end(&refused(settings.rev.as_str(), newest, &undo(settings, newest)))
+}
+
+/// What the steps of `newest` say of how to undo them, without what this environment tells to be secret.
+fn undo(settings: &Warm, newest: &str) -> Vec<String> {
+    let mut mask = Mask::new();
+    mask.add_env(&std::env::vars_os().collect());
+    undo_of(&settings.volume, newest, &|text| mask.mask(text).into_owned())
 }
 
 /// `docker compose run web bellwether status` has the image's entrypoint before it.
@@ -164,7 +184,10 @@ fn judge(
             return Refusal { exit: Exit::Signal(signal), reason: format!("stopped by signal {signal}") };
         }
         Outcome::StepFailed => return Refusal { exit: Exit::StepFailed, reason: volume.describe_failure() },
-        Outcome::DowngradeRefused { newest } => return refused(rev.as_str(), newest.as_str()),
+        Outcome::DowngradeRefused { newest } => {
+            let undo = undo_of(volume.root(), newest.as_str(), &|text| settings.mask.mask(text).into_owned());
+            return refused(rev.as_str(), newest.as_str(), &undo);
+        }
         Outcome::GaveUp => (
             Exit::TryLater,
             format!(
@@ -195,10 +218,11 @@ fn judge(
     Refusal { exit, reason }
 }
 
-fn refused(rev: &str, newest: &str) -> Refusal {
+fn refused(rev: &str, newest: &str, undo: &[String]) -> Refusal {
     let reason = format!(
         "revision {rev} is ready, but {newest} has begun since, and BELLWETHER_ON_DOWNGRADE=refuse; \
-         set IMAGE_REV={newest}, or BELLWETHER_ALLOW_ROLLBACK=1 to go back to {rev}"
+         set IMAGE_REV={newest}, or BELLWETHER_ALLOW_ROLLBACK=1 to go back to {rev}{}",
+        describe_undo(newest, undo)
     );
     Refusal { exit: Exit::Usage, reason }
 }

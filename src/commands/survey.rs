@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::protocol::{Occupant, StepId, View};
+use crate::settings::Mask;
 use crate::volume::{
-    Failure, GuardHolder, GuardNote, Marker, MarkerInfo, MarkerKind, Record, UnixMillis, Volume, VolumeError,
+    Failure, GuardHolder, GuardNote, Marker, MarkerInfo, MarkerKind, Record, StepNotes, UnixMillis, Volume, VolumeError,
 };
 
 /// Whether somebody holds the guard.
@@ -73,6 +74,8 @@ pub(super) struct Survey {
     pub(super) problems: Vec<String>,
     /// By step.
     pub(super) records: Vec<Option<Record>>,
+    /// What the steps that are not done tell of themselves, masked.
+    pub(super) notes: Vec<StepNotes>,
     pub(super) failure: Option<Failure>,
     pub(super) guard: GuardSight,
     /// Whether ages are by the volume's own clock; else, where we cannot write, by the local one.
@@ -85,7 +88,7 @@ pub(super) struct Survey {
 
 impl Survey {
     /// Reads the volume. Works on a read-only mount, and for whoever may read.
-    pub(super) fn take(volume: &Volume, stale_after: Duration) -> Result<Survey, VolumeError> {
+    pub(super) fn take(volume: &Volume, stale_after: Duration, mask: &Mask) -> Result<Survey, VolumeError> {
         let look = volume.look()?;
         let clock = volume.now();
         let records = volume.plan().ids().map(|id| volume.read_record(id)).collect::<Result<_, _>>()?;
@@ -97,10 +100,19 @@ impl Survey {
             let problem = marker.problem.as_ref()?;
             Some(format!("{} {problem}; it counts by its existence", marker.file_name))
         }));
+        let mut notes = Vec::new();
+        for (id, seen) in volume.plan().ids().zip(&look.view.steps) {
+            // Those of a step that is done stand in its marker.
+            let told = (!seen.done).then(|| volume.read_notes(id, &|text| mask.mask(text).into_owned()));
+            let (told, not_understood) = told.unwrap_or_default();
+            notes.push(told);
+            problems.extend(not_understood);
+        }
         Ok(Survey {
             view: look.view,
             problems,
             records,
+            notes,
             failure: volume.read_failed()?,
             guard: GuardSight::of(volume)?,
             has_clock: clock.is_some(),

@@ -1,8 +1,9 @@
 //! Moments, spans and tables, as people read them.
 
+use std::iter::once;
 use std::time::Duration;
 
-use crate::volume::{End, GuardNote, HistoryKind, How, UnixMillis};
+use crate::volume::{GuardNote, HistoryKind, How, StepNotes, UnixMillis};
 
 /// A span in its two largest units.
 pub(super) fn span(span: Duration) -> String {
@@ -47,19 +48,6 @@ pub(super) fn age(text: &str) -> Option<Duration> {
     Some(moment(text)?.until(UnixMillis::wall_clock()))
 }
 
-/// How a run ended.
-pub(super) fn end(end: End) -> String {
-    match end {
-        End::Open => "not known to have ended".to_owned(),
-        End::Exit(code) => format!("exit {code}"),
-        End::Signal(signal) => format!("killed by signal {signal}"),
-        End::Stopped => "stopped".to_owned(),
-        End::Vanished => "vanished with its leader".to_owned(),
-        End::TimedOut => "took longer than its timeout".to_owned(),
-        End::NotYet => "not yet (exit 75)".to_owned(),
-    }
-}
-
 /// How a step came to be done.
 pub(super) fn how(how: How) -> &'static str {
     match how {
@@ -91,6 +79,22 @@ pub(super) fn taker(note: &GuardNote) -> String {
     format!("host {} pid {}, revision {rev}, epoch {epoch}, since {since}", replica.host, replica.pid)
 }
 
+/// A table's lines, each but the heading followed by its details.
+pub(super) fn with_details(lines: Vec<String>, details: impl Iterator<Item = Vec<String>>) -> Vec<String> {
+    let none = once(Vec::new());
+    let indent = |line: String| format!("    {line}");
+    lines
+        .into_iter()
+        .zip(none.chain(details))
+        .flat_map(|(line, more)| once(line).chain(more.into_iter().map(indent)))
+        .collect()
+}
+
+/// How to undo a step, line by line.
+pub(super) fn undo(notes: &StepNotes) -> impl Iterator<Item = String> {
+    notes.undo.iter().map(|line| format!("undo: {line}"))
+}
+
 /// Lines with aligned columns. A column that is empty below its heading is left out.
 pub(super) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> Vec<String> {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().filter(|&width| width > 0);
@@ -101,7 +105,7 @@ pub(super) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) ->
         let cells: Vec<String> = columns.iter().map(|&(column, width)| format!("{:<width$}", row[column])).collect();
         cells.join("  ").trim_end().to_owned()
     };
-    std::iter::once(&heading).chain(rows).map(line).collect()
+    once(&heading).chain(rows).map(line).collect()
 }
 
 #[cfg(test)]

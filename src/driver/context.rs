@@ -137,6 +137,8 @@ impl StepContext {
 ///
 /// It survives stop, failure, takeover and a change of revision; when the step is done, it is cleared. The work is done
 /// on a blocking thread, since a volume may hang, and is finished even if nobody awaits it any more.
+///
+/// Of a JSON object people are shown the keys `parts` and `undo` (see *Steps* on the crate's page).
 #[derive(Clone, Debug)]
 pub struct StepRecord(StepContext);
 

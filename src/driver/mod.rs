@@ -37,8 +37,8 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
@@ -46,9 +46,9 @@ use crate::lease::Server;
 use crate::needs::{self, NeedEvent, NeedsError};
 use crate::process::User;
 use crate::process::boottime;
-use crate::protocol::{Action, ClosingEnd, Config, Doing, Event, Fault, Machine, Notice, Outcome, StepId};
+use crate::protocol::{Action, ClosingEnd, Config, Doing, Event, Fault, Machine, Notice, Outcome, Revision, StepId};
 use crate::settings::Mask;
-use crate::volume::{Failure, Guard, Volume, VolumeError};
+use crate::volume::{Failure, Guard, StepNotes, Volume, VolumeError, undo_of};
 
 use guard_thread::GuardWait;
 use lease_desk::LeaseDesk;
@@ -61,9 +61,10 @@ pub use context::{StepContext, StepRecord};
 pub use failure::StepError;
 pub use work::{StepFunction, StepResult, Work, WorkPlan};
 
-#[cfg(feature = "cli")]
-pub(crate) use words::downgraded;
-pub(crate) use words::warn_of_forgotten_volume;
+pub(crate) use words::{downgraded, warn_of_forgotten_volume};
+
+/// How long a hand-off waits for what the volume tells of undoing a later revision.
+const UNDO_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a driver is given.
 #[derive(Clone, Debug)]
@@ -159,19 +160,21 @@ impl Driver {
     pub fn new(setup: Setup) -> io::Result<Driver> {
         let (answers, inbox) = unbounded_channel();
         let desk = LeaseDesk::new(&setup, answers.clone());
+        let mask = Arc::new(setup.mask.clone());
         let office = Office {
             volume: setup.volume.clone(),
             candidate: setup.candidate,
             beat_every: setup.config.beat_every(),
             plan_digest: setup.plan.digest.clone(),
             owners: owners(&setup.plan),
+            mask: Arc::clone(&mask),
             wants_id: desk.wants_scope(),
         };
         let jobs = volume_thread::start(office, answers.clone())?;
         let terms = Terms {
             volume: setup.volume.clone(),
             plan: setup.plan.clone(),
-            mask: Arc::new(setup.mask.clone()),
+            mask,
             grace: setup.stop_grace,
             shim: setup.shim.clone(),
         };
@@ -211,7 +214,11 @@ impl Driver {
                     let (volume_error, needs_error) = (self.volume_error, self.needs_error);
                     return End { outcome, volume_error, needs_error, redis_failure };
                 }
-                self.perform(action);
+                if let Action::Say(Notice::Downgraded { newest }) = &action {
+                    self.perform_say_downgraded(newest).await;
+                } else {
+                    self.perform(action);
+                }
             }
             event = self.next_event().await;
         }
@@ -380,13 +387,22 @@ impl Driver {
         }
     }
 
-    /// What the failed marker tells.
+    /// Apart from other notices: what it tells is read from the volume, which may hang.
+    async fn perform_say_downgraded(&self, newest: &Revision) {
+        let (volume, mask, of) = (self.setup.volume.clone(), self.setup.mask.clone(), newest.to_string());
+        let read = move || undo_of(volume.root(), &of, &|text| mask.mask(text).into_owned());
+        let undo = timeout(UNDO_PATIENCE, spawn_blocking(read)).await;
+        let undo = undo.ok().and_then(Result::ok).unwrap_or_default();
+        warn!("{}", downgraded(self.setup.volume.revision().as_str(), newest.as_str(), &undo));
+    }
+
+    /// What the failed marker tells. Of runs that were others', the volume's thread knows more.
     fn failure(&self, step: StepId) -> Failure {
         let name = &self.setup.plan.plan.step(step).name;
         let report = self.reports.get(&step);
         Failure {
             step: name.to_string(),
-            end: report.map_or_else(|| "its leader vanished with it, each time".to_owned(), RunReport::words),
+            end: report.map(RunReport::words).unwrap_or_default(),
             attempts: self.machine.attempts(step),
             lines: report.map(|report| report.lines.clone()).unwrap_or_default(),
             log: self.setup.volume.log_path(step).display().to_string(),
@@ -394,6 +410,7 @@ impl Driver {
                 "bellwether retry    # after the repair: counts attempts from zero".to_owned(),
                 format!("bellwether skip --step {name}    # if you have done this step by hand"),
             ],
+            notes: StepNotes::NONE,
         }
     }
 }

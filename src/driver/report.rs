@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::process::{RunEnd, RunHow};
 use crate::protocol::{ClosingEnd, StepEnd};
-use crate::volume::UnixMillis;
+use crate::volume::{End, UnixMillis};
 
 /// One run of a step.
 #[derive(Clone, Debug)]
@@ -55,6 +55,7 @@ impl RunReport {
             _ if self.stopped && self.timed_out => format!("took longer than its timeout, stopped {took}"),
             _ if self.stopped => format!("stopped {took}"),
             _ if self.checked => format!("its check says that there is nothing to do, {took}"),
+            RunHow::Exit(78) => format!("{}, {took}", End::Exit(78).words()),
             RunHow::Exit(code) => format!("exit {code} {took}"),
             RunHow::Signal(signal) => format!("killed by signal {signal} {took}"),
         }
@@ -66,7 +67,7 @@ pub(super) fn words(end: ClosingEnd) -> String {
     match end {
         ClosingEnd::TimedOut => "took longer than its timeout".to_owned(),
         ClosingEnd::Own(StepEnd::NOT_YET) => "not yet (exit 75)".to_owned(),
-        ClosingEnd::Own(StepEnd::Exit(code)) => format!("exit {code}"),
+        ClosingEnd::Own(StepEnd::Exit(code)) => End::Exit(code).words(),
         ClosingEnd::Own(StepEnd::Signal(signal)) => format!("killed by signal {signal}"),
         ClosingEnd::Own(StepEnd::Stopped) => "stopped".to_owned(),
         ClosingEnd::Own(StepEnd::Vanished) => "vanished with its shim".to_owned(),

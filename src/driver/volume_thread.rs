@@ -21,8 +21,10 @@ use crate::process;
 use crate::protocol::{
     Action, Closing, ClosingEnd, Doing, Epoch, Event, Fault, Occupant, StepEnd, StepId, StepView, View,
 };
+use crate::settings::Mask;
 use crate::volume::{
-    Beat, DoneFacts, End, Failure, Guard, HeldClaim, HistoryKind, How, Record, Run, UnixMillis, Volume, VolumeError,
+    Beat, DoneFacts, End, Failure, Guard, HeldClaim, HistoryKind, How, Record, Run, StepNotes, UnixMillis, Volume,
+    VolumeError,
 };
 
 /// Something to do on the volume.
@@ -52,6 +54,8 @@ pub(super) struct Office {
     pub(super) plan_digest: String,
     /// User and group of each step that runs as somebody else: its data file is theirs.
     pub(super) owners: Vec<Option<(u32, u32)>>,
+    /// Hides secrets in what the steps tell of themselves.
+    pub(super) mask: Arc<Mask>,
     /// Whether somebody waits for the volume's id.
     pub(super) wants_id: bool,
 }
@@ -249,25 +253,29 @@ impl Clerk {
 
     fn commit(&mut self, step: StepId, report: &RunReport) -> Result<Message, VolumeError> {
         let volume = &self.office.volume;
+        let notes = self.notes(step);
         let Some(held) = self.held.get_mut(&step) else { return Ok(Message::Machine(Event::CommitLost(step))) };
         let how = if report.checked { How::Checked } else { How::Ran };
         let duration_ms = report.duration_ms();
-        if !volume.commit(held, &DoneFacts { finished_at: UnixMillis::wall_clock(), duration_ms, how })? {
+        let done = DoneFacts { finished_at: UnixMillis::wall_clock(), duration_ms, how, notes };
+        if !volume.commit(held, &done)? {
             self.held.remove(&step);
             return Ok(Message::Machine(Event::CommitLost(step)));
         }
         self.held.remove(&step);
         let details = format!("after {:.1} s", report.duration.as_secs_f64());
-        volume.note(HistoryKind::Done, self.epoch, Some(step), Some(&details));
+        volume.note_end(HistoryKind::Done, self.epoch, Some(step), Some(&details), &done.notes);
         Ok(Message::Machine(Event::Committed(step)))
     }
 
     fn retract(&mut self, step: StepId, closing: &Closing, report: Option<&RunReport>) -> Result<Message, VolumeError> {
         let volume = &self.office.volume;
         if let Some(end) = closing.end {
+            let for_good = end == ClosingEnd::Own(StepEnd::FOR_GOOD);
             let end = record_end(end);
             let not_before = volume.now().filter(|_| !closing.wait.is_zero()).map(|now| now.after(closing.wait));
             let record = Record {
+                for_good,
                 not_before,
                 duration_ms: report.map(RunReport::duration_ms),
                 started_at: report.map(|report| report.started_at),
@@ -284,8 +292,11 @@ impl Clerk {
                 written => written?,
             }
             let words = report.map_or_else(|| "stopped before it began".to_owned(), RunReport::words);
-            let kind = if end == End::Stopped { HistoryKind::Stopped } else { HistoryKind::Failed };
-            volume.note(kind, self.epoch, Some(step), Some(&words));
+            if end == End::Stopped {
+                volume.note(HistoryKind::Stopped, self.epoch, Some(step), Some(&words));
+            } else {
+                volume.note_end(HistoryKind::Failed, self.epoch, Some(step), Some(&words), &self.notes(step));
+            }
         }
         self.give_back(step)?;
         self.held.remove(&step);
@@ -304,6 +315,7 @@ impl Clerk {
             attempts,
             not_before: None,
             deferred_ms: u64::try_from(deferred.as_millis()).unwrap_or(u64::MAX),
+            for_good: false,
             last_end,
             started_at: None,
             duration_ms: None,
@@ -319,11 +331,33 @@ impl Clerk {
 
     /// A step whose runs all vanished with their leaders has left its last words in its log only.
     fn write_failed(&mut self, step: StepId, mut failure: Failure) -> Result<Message, VolumeError> {
+        if failure.end.is_empty() {
+            failure.end = self.last_end(step);
+        }
         if failure.lines.is_empty() {
             failure.lines = self.office.volume.log_tail(step, LAST_LINES);
         }
+        failure.notes = self.notes(step);
         self.office.volume.write_failed(self.epoch, &failure)?;
         Ok(Message::Machine(Event::FailedWritten))
+    }
+
+    /// What a step has told of itself, masked.
+    fn notes(&self, step: StepId) -> StepNotes {
+        let (notes, problems) = self.office.volume.read_notes(step, &|text| self.office.mask.mask(text).into_owned());
+        if !problems.is_empty() {
+            debug!(problems = problems.join("; "), "not all that a step tells of itself is understood");
+        }
+        notes
+    }
+
+    /// How the last run of a step ended that was another leader's, as its record tells.
+    fn last_end(&self, step: StepId) -> String {
+        let record = self.office.volume.read_record(step).ok().flatten();
+        match record.and_then(|record| record.last_end) {
+            None | Some(End::Open) => "its leader vanished with it, each time".to_owned(),
+            Some(end) => end.words(),
+        }
     }
 }
 

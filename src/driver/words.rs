@@ -6,7 +6,7 @@ use tracing::{error, info, warn};
 
 use super::report;
 use crate::protocol::{Notice, StepId};
-use crate::volume::{GuardHolder, MarkerInfo, MarkerKind, TrustFinding, TrustKind, Volume};
+use crate::volume::{GuardHolder, MarkerInfo, MarkerKind, TrustFinding, TrustKind, Volume, describe_undo};
 
 /// What a waiting replica says about those it waits for.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,8 @@ pub(super) fn say(notice: &Notice, volume: &Volume, may_lead: bool) -> Option<Wa
         Notice::Superseded { newest } => warn!(%rev, %newest,
             "a later revision has begun, so this one only waits for its own ready marker; \
              set IMAGE_REV to the later one, or BELLWETHER_ALLOW_ROLLBACK=1 to go back"),
-        Notice::Downgraded { newest } => warn!("{}", downgraded(rev.as_str(), newest.as_str())),
+        // Said by the driver itself, with what the volume tells.
+        Notice::Downgraded { .. } => {}
         Notice::TakingOver { step, from } => {
             let from: Vec<String> = from.iter().map(ToString::to_string).collect();
             warn!(step = %name(step), from_epoch = %from.join(","), "taking over from a leader that has fallen silent");
@@ -58,11 +59,12 @@ pub(super) fn say(notice: &Notice, volume: &Volume, may_lead: bool) -> Option<Wa
     None
 }
 
-/// A ready revision serves though a later one has begun.
-pub(crate) fn downgraded(rev: &str, newest: &str) -> String {
+/// A ready revision serves though a later one has begun, which may say how to `undo` what it did.
+pub(crate) fn downgraded(rev: &str, newest: &str, undo: &[String]) -> String {
     format!(
         "revision {rev} is ready, but {newest} has begun since: this code may meet a newer schema \
-         (BELLWETHER_ON_DOWNGRADE=refuse refuses that)"
+         (BELLWETHER_ON_DOWNGRADE=refuse refuses that){}",
+        describe_undo(newest, undo)
     )
 }
 

@@ -23,6 +23,8 @@ pub enum StepEnd {
 impl StepEnd {
     /// The exit code by which a step asks to be tried again later.
     pub const NOT_YET: StepEnd = StepEnd::Exit(75);
+    /// The exit code by which a step says that trying again is of no use.
+    pub const FOR_GOOD: StepEnd = StepEnd::Exit(78);
 }
 
 /// Why the volume refused something, as far as the protocol cares.

@@ -75,14 +75,21 @@ pub struct RecordView {
     pub wait: Duration,
     /// For how long, in sum, this revision's runs have asked to be tried again later (exit 75).
     pub deferred: Duration,
+    /// Whether one of this revision's runs has said that trying again is of no use (exit 78).
+    pub for_good: bool,
     /// How the last run ended (of any revision).
     pub last_end: LastEnd,
 }
 
 impl RecordView {
     /// The record of a step that was never tried.
-    pub const BLANK: RecordView =
-        RecordView { attempts: 0, wait: Duration::ZERO, deferred: Duration::ZERO, last_end: LastEnd::None };
+    pub const BLANK: RecordView = RecordView {
+        attempts: 0,
+        wait: Duration::ZERO,
+        deferred: Duration::ZERO,
+        for_good: false,
+        last_end: LastEnd::None,
+    };
 }
 
 /// One step of our plan and revision.

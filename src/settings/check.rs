@@ -95,6 +95,8 @@ pub struct Glance {
     pub stale: Duration,
     /// What is to be done, if we are told.
     pub plan: Option<LoadedPlan>,
+    /// Hides secrets in what the steps tell of themselves.
+    pub mask: Mask,
 }
 
 impl Glance {
@@ -116,7 +118,8 @@ impl Glance {
             .and_then(|defaults| check.plan(defaults, volume.as_deref(), false));
         match (rev, volume, redis, stale) {
             (Some(rev), Some(volume), Ok(redis), Some(stale)) if check.problems.is_empty() => {
-                Ok(Glance { rev, volume, redis, stale, plan })
+                let mask = check.mask(plan.as_ref(), redis.as_ref());
+                Ok(Glance { rev, volume, redis, stale, plan, mask })
             }
             _ => Err(check.into_problems()),
         }
@@ -186,7 +189,7 @@ impl<'a> Check<'a> {
         let log = self.value(n::LOG, parse::log_level);
         let log_format = self.value(n::LOG_FORMAT, parse::log_format);
         let plan = plan?;
-        let mask = self.mask(&plan, redis.as_ref().ok().and_then(Option::as_ref));
+        let mask = self.mask(Some(&plan), redis.as_ref().ok().and_then(Option::as_ref));
         Some(Settings {
             rev: rev?,
             volume: volume?,
@@ -272,15 +275,15 @@ impl<'a> Check<'a> {
         Some(text == "1")
     }
 
-    fn mask(&self, plan: &LoadedPlan, redis: Option<&RedisSettings>) -> Mask {
+    fn mask(&self, plan: Option<&LoadedPlan>, redis: Option<&RedisSettings>) -> Mask {
         let mut mask = self.known_mask();
         if let Some(password) = redis.and_then(|redis| redis.server.password()) {
             mask.add_secret(password);
         }
-        for (name, value) in plan.commands.iter().flat_map(|command| &command.env) {
+        for (name, value) in plan.iter().flat_map(|plan| &plan.commands).flat_map(|command| &command.env) {
             mask.add_variable(name, value);
         }
-        for password in plan.needs.iter().filter_map(|need| need.password()) {
+        for password in plan.iter().flat_map(|plan| &plan.needs).filter_map(|need| need.password()) {
             mask.add_variable("PASSWORD", password);
         }
         mask

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::UnixMillis;
 use super::marker::{self, MARKER_LIMIT};
-use super::{HeldClaim, How, Marker, SCHEMA, Volume, VolumeError, files};
+use super::{HeldClaim, How, Marker, SCHEMA, StepNotes, Volume, VolumeError, files};
 use crate::exit::chain;
 use crate::protocol::{Epoch, Foreign, Occupant, Revision, StepId, StepName, claim_name};
 
@@ -17,6 +17,12 @@ const LINE_LIMIT: usize = 1000;
 /// All lines in a failed marker take so many bytes at most, as they are written; the last are kept.
 const LINES_LIMIT: usize = 48 * 1024;
 
+/// What a step has told of itself takes so many bytes at most in its done marker, so that this can be read again.
+const DONE_NOTES: usize = 48 * 1024;
+
+/// And so many in a failed marker, in the room of its lines.
+const FAILED_NOTES: usize = 24 * 1024;
+
 /// What a done marker tells.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DoneFacts {
@@ -26,6 +32,8 @@ pub struct DoneFacts {
     pub duration_ms: u64,
     /// How it came about.
     pub how: How,
+    /// What the step has told of itself, masked.
+    pub notes: StepNotes,
 }
 
 /// What the failed marker tells: everything a person needs to go on.
@@ -44,18 +52,22 @@ pub struct Failure {
     pub log: String,
     /// Commands to go on with.
     pub commands: Vec<String>,
+    /// What the step has told of itself, masked.
+    #[serde(flatten)]
+    pub notes: StepNotes,
 }
 
 impl Failure {
     /// In words, on several lines.
     pub fn describe(&self, rev: &str) -> String {
-        let Failure { step, end, attempts, lines, log, commands } = self;
+        let Failure { step, end, attempts, lines, log, commands, notes } = self;
         let mut text = vec![format!("step {step} of revision {rev} has failed for good: {end}, attempt {attempts}")];
         if !lines.is_empty() {
             text.push("its last words:".to_owned());
             text.extend(lines.iter().map(|line| format!("    {line}")));
         }
         text.push(format!("its log: {log}"));
+        text.extend(notes.describe());
         text.push("to go on:".to_owned());
         text.extend(commands.iter().map(|command| format!("    {command}")));
         text.join("\n")
@@ -63,8 +75,9 @@ impl Failure {
 
     /// The same, so short that its marker can always be read again.
     fn bounded(&self) -> Failure {
-        let mut room = LINES_LIMIT;
-        let last = self.lines.iter().rev().map(|line| cut(line)).take_while(|line| {
+        let notes = self.notes.bounded(FAILED_NOTES);
+        let mut room = LINES_LIMIT.saturating_sub(marker::line(&notes).len());
+        let last = self.lines.iter().rev().map(|line| cut(line, LINE_LIMIT)).take_while(|line| {
             // As JSON: one control character takes six bytes.
             let length = marker::line(line).len();
             let fits = length <= room;
@@ -73,16 +86,17 @@ impl Failure {
         });
         let mut lines: Vec<String> = last.collect();
         lines.reverse();
-        Failure { step: cut(&self.step), end: cut(&self.end), lines, ..self.clone() }
+        let [step, end] = [&self.step, &self.end].map(|text| cut(text, LINE_LIMIT));
+        Failure { step, end, lines, notes, ..self.clone() }
     }
 }
 
-/// At most [`LINE_LIMIT`] characters of a line.
-fn cut(line: &str) -> String {
-    if line.chars().nth(LINE_LIMIT).is_none() {
+/// At most `limit` characters of a line.
+pub(super) fn cut(line: &str, limit: usize) -> String {
+    if line.chars().nth(limit).is_none() {
         return line.to_owned();
     }
-    line.chars().take(LINE_LIMIT - 1).chain(['…']).collect()
+    line.chars().take(limit - 1).chain(['…']).collect()
 }
 
 /// The failed marker as it is written.
@@ -122,6 +136,7 @@ impl Volume {
             how: Some(done.how),
             beat_every: None,
             done: None,
+            notes: done.notes.bounded(DONE_NOTES),
             ..held.marker.clone()
         };
         // What counts is that it is there; on a full disk it keeps what the claim said.

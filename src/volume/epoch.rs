@@ -103,8 +103,8 @@ impl Volume {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{MIGRATE, Scratch, claimed};
-    use super::super::{DoneFacts, Failure, How, UnixMillis};
+    use super::super::Failure;
+    use super::super::testing::{DONE, MIGRATE, Scratch, claimed};
     use super::*;
 
     #[test]
@@ -131,8 +131,7 @@ mod tests {
         let epoch = successor.allot_epoch(Epoch(0)).unwrap();
         assert_eq!(epoch, Epoch(32));
         let _held = claimed(&successor, MIGRATE, epoch.0, &[]);
-        let done = DoneFacts { finished_at: UnixMillis(2), duration_ms: 1, how: How::Ran };
-        assert!(!volume.commit(&mut late, &done).unwrap(), "the late leader took its successor's claim");
+        assert!(!volume.commit(&mut late, &DONE).unwrap(), "the late leader took its successor's claim");
         assert!(!scratch.has(".migrated_v1"));
     }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SCHEMA, UnixMillis, Volume, VolumeError, files, marker};
+use super::{SCHEMA, StepNotes, UnixMillis, Volume, VolumeError, files, marker};
 use crate::protocol::{Epoch, StepId};
 
 /// With more lines than this it is cut.
@@ -14,6 +14,8 @@ const MOST: usize = 1000;
 const KEPT: usize = 500;
 /// No more of it is read, in bytes.
 const LIMIT: u64 = 8 * 1024 * 1024;
+/// What a step has told of itself takes so many bytes of a line at most: all lines have to stay below the limit.
+const NOTES_LIMIT: usize = 4 * 1024;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -63,6 +65,9 @@ pub struct HistoryEvent {
     /// More, in words; masked by the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<String>,
+    /// Done and failed: what the step has told of itself.
+    #[serde(flatten, skip_serializing_if = "StepNotes::is_empty")]
+    pub notes: StepNotes,
 }
 
 #[derive(Serialize)]
@@ -75,6 +80,18 @@ struct Line<'a> {
 impl Volume {
     /// Adds a line to the history, as well as it goes: a full disk is no reason to do anything else.
     pub fn note(&self, event: HistoryKind, epoch: Epoch, step: Option<StepId>, details: Option<&str>) {
+        self.note_end(event, epoch, step, details, &StepNotes::NONE);
+    }
+
+    /// The same of a run that has ended, with what the step has told of itself.
+    pub fn note_end(
+        &self,
+        event: HistoryKind,
+        epoch: Epoch,
+        step: Option<StepId>,
+        details: Option<&str>,
+        notes: &StepNotes,
+    ) {
         let event = HistoryEvent {
             time: UnixMillis::wall_clock().to_string(),
             event,
@@ -84,6 +101,7 @@ impl Volume {
             pid: self.replica().pid,
             step: step.map(|step| self.step(step).name.to_string()),
             details: details.map(ToOwned::to_owned),
+            notes: notes.bounded(NOTES_LIMIT),
         };
         if let Err(error) = self.append_history(&event) {
             tracing::debug!(%error, "history not written");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Replica, Volume};
+use super::{Replica, StepNotes, Volume};
 use crate::protocol::Epoch;
 
 /// The version of everything we write as JSON.
@@ -69,6 +69,9 @@ pub struct Marker {
     /// Ready: the digest of the plan that is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    /// Done: what the step has told of itself.
+    #[serde(flatten, skip_serializing_if = "StepNotes::is_empty")]
+    pub notes: StepNotes,
 }
 
 impl Marker {

@@ -1,6 +1,6 @@
 //! The record: what is known about a step, kept for successors; and the file of data that belongs to the step.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::UnixMillis;
 use super::marker::{self, MARKER_LIMIT};
 use super::{SCHEMA, Volume, VolumeError, files};
-use crate::protocol::{LastEnd, RecordView, Revision, StepId, StepName};
+use crate::protocol::{Fault, LastEnd, RecordView, Revision, StepId, StepName};
 
 /// However clocks have jumped, nobody waits longer than this for the next attempt.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
@@ -36,6 +36,22 @@ pub enum End {
     NotYet,
 }
 
+impl End {
+    /// In words.
+    pub fn words(self) -> String {
+        match self {
+            End::Open => "not known to have ended".to_owned(),
+            End::Exit(78) => "exit 78: for good".to_owned(),
+            End::Exit(code) => format!("exit {code}"),
+            End::Signal(signal) => format!("killed by signal {signal}"),
+            End::Stopped => "stopped".to_owned(),
+            End::Vanished => "vanished with its leader".to_owned(),
+            End::TimedOut => "took longer than its timeout".to_owned(),
+            End::NotYet => "not yet (exit 75)".to_owned(),
+        }
+    }
+}
+
 /// What is known about a step. Written and synced before each spawn and after each end.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Record {
@@ -51,6 +67,9 @@ pub struct Record {
     /// For how long, in sum, its runs have asked to be tried again later, in milliseconds.
     #[serde(default)]
     pub deferred_ms: u64,
+    /// Whether one of that revision's runs has said that trying again is of no use (exit 78).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_good: bool,
     /// How the last run ended; `None`: none ever began.
     pub last_end: Option<End>,
     /// When the last run began, by its leader's wall clock.
@@ -70,6 +89,8 @@ struct Counts {
     not_before: Option<UnixMillis>,
     #[serde(default)]
     deferred_ms: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    for_good: bool,
 }
 
 /// A record as it stands on the volume.
@@ -103,12 +124,12 @@ pub(super) enum Found {
 
 impl Counts {
     fn of(record: &Record) -> Counts {
-        let Record { rev, attempts, not_before, deferred_ms, .. } = record;
-        Counts { rev: rev.clone(), attempts: *attempts, not_before: *not_before, deferred_ms: *deferred_ms }
+        let &Record { ref rev, attempts, not_before, deferred_ms, for_good, .. } = record;
+        Counts { rev: rev.clone(), attempts, not_before, deferred_ms, for_good }
     }
 
     fn is_blank(&self) -> bool {
-        self.attempts == 0 && self.deferred_ms == 0 && self.not_before.is_none()
+        self.attempts == 0 && self.deferred_ms == 0 && self.not_before.is_none() && !self.for_good
     }
 }
 
@@ -116,6 +137,11 @@ impl Kept {
     /// The revision that wrote it.
     pub(super) fn rev(&self) -> &str {
         &self.record.rev
+    }
+
+    /// When its last run began (RFC 3339).
+    pub(super) fn started_at(&self) -> Option<String> {
+        self.record.started_at.map(|at| at.to_string())
     }
 
     /// When the next attempt of `rev` may begin, on the volume's clock.
@@ -146,10 +172,10 @@ impl Kept {
         }
         match self.counts(rev) {
             None => self.record,
-            Some(Counts { rev, attempts, not_before, deferred_ms }) => {
+            Some(Counts { rev, attempts, not_before, deferred_ms, for_good }) => {
                 // When that revision's own last run was is not known any more.
                 let run = Record { started_at: None, duration_ms: None, ..self.record };
-                Record { rev, attempts, not_before, deferred_ms, ..run }
+                Record { rev, attempts, not_before, deferred_ms, for_good, ..run }
             }
         }
     }
@@ -170,6 +196,7 @@ impl Kept {
             attempts: counts.attempts,
             wait: wait.min(LONGEST_WAIT),
             deferred: Duration::from_millis(counts.deferred_ms),
+            for_good: counts.for_good,
             last_end,
         }
     }
@@ -234,14 +261,7 @@ impl Volume {
     }
 
     pub(super) fn find_record(&self, name: &StepName) -> Result<Found, VolumeError> {
-        let content = match files::read_small(&self.record_path(name), MARKER_LIMIT) {
-            Ok(Some((content, _))) => content,
-            Ok(None) => return Ok(Found::Nothing),
-            // It is private; whoever may only look must be able to look at the rest.
-            Err(error) if error.fault() == crate::protocol::Fault::Denied => return Ok(Found::Unreadable),
-            Err(error) => return Err(error),
-        };
-        Ok(serde_json::from_slice(&content).map_or(Found::Unreadable, Found::Record))
+        find_record_at(&self.record_path(name))
     }
 
     /// Removes a step's data, then its record; both may be missing.
@@ -293,96 +313,17 @@ impl Volume {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::testing::{MIGRATE, Scratch, rev};
-    use super::*;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-
-    fn record(end: End) -> Record {
-        Record {
-            rev: "v1".to_owned(),
-            epoch: 4,
-            attempts: 2,
-            not_before: Some(UnixMillis(10_000)),
-            deferred_ms: 1_500,
-            last_end: Some(end),
-            started_at: Some(UnixMillis(5)),
-            duration_ms: None,
-        }
-    }
-
-    fn kept(end: End) -> Kept {
-        Kept { record: record(end), earlier: Vec::new() }
-    }
-
-    #[test]
-    fn a_steps_own_file_is_replaced_as_a_whole_and_stays_private() {
-        let scratch = Scratch::new();
-        let volume = scratch.volume();
-        assert_eq!(volume.read_data(MIGRATE).unwrap(), b"");
-        volume.ensure_data_file(MIGRATE, None).unwrap();
-        volume.write_data(MIGRATE, b"table 7 of 9").unwrap();
-        volume.write_data(MIGRATE, b"table 8").unwrap();
-        assert_eq!(volume.read_data(MIGRATE).unwrap(), b"table 8");
-        let mode = std::fs::metadata(volume.data_path(MIGRATE)).unwrap().mode();
-        assert_eq!(mode & 0o7777, 0o600);
-    }
-
-    #[test]
-    fn a_record_reads_as_it_was_written_and_is_private() {
-        let scratch = Scratch::new();
-        let volume = scratch.volume();
-        assert_eq!(volume.read_record(MIGRATE).unwrap(), None);
-        for end in [End::Open, End::Exit(2), End::Signal(9), End::Stopped, End::NotYet, End::TimedOut, End::Vanished] {
-            volume.write_record(MIGRATE, &record(end)).unwrap();
-            assert_eq!(volume.read_record(MIGRATE).unwrap(), Some(record(end)));
-        }
-        let mode = scratch.path(".bellwether/steps/migrate.json").metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert!(scratch.names(".bellwether/tmp").is_empty());
-    }
-
-    #[test]
-    fn a_view_is_translated_to_the_revision_that_looks() {
-        let now = Some(UnixMillis(9_000));
-        let own = kept(End::Exit(1)).view(&rev("v1"), now);
-        assert_eq!((own.attempts, own.wait, own.last_end), (2, Duration::from_secs(1), LastEnd::Bad));
-        assert_eq!(own.deferred, Duration::from_millis(1_500));
-        let other = kept(End::Open).view(&rev("v2"), now);
-        assert_eq!(other, RecordView { last_end: LastEnd::Open, ..RecordView::BLANK });
-    }
-
-    #[test]
-    fn waits_are_bounded_however_clocks_jump() {
-        let wait = |now| kept(End::NotYet).view(&rev("v1"), now).wait;
-        assert_eq!(wait(Some(UnixMillis(11_000))), Duration::ZERO);
-        assert_eq!(wait(None), Duration::ZERO);
-        let mut jumped = kept(End::NotYet);
-        jumped.record.not_before = Some(UnixMillis(u64::MAX));
-        assert_eq!(jumped.view(&rev("v1"), Some(UnixMillis(0))).wait, LONGEST_WAIT);
-    }
-
-    #[test]
-    fn the_steps_own_file_is_created_once_and_kept() {
-        let scratch = Scratch::new();
-        let volume = scratch.volume();
-        let path = volume.ensure_data_file(MIGRATE, None).unwrap();
-        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
-        std::fs::write(&path, "installing: shop").unwrap();
-        assert_eq!(scratch.replica(2, "v2").ensure_data_file(MIGRATE, None).unwrap(), path);
-        volume.write_record(MIGRATE, &record(End::Stopped)).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "installing: shop");
-    }
-
-    #[test]
-    fn a_torn_record_is_told_from_none() {
-        let scratch = Scratch::new();
-        let name = StepName::parse("migrate").unwrap();
-        assert_eq!(scratch.volume().find_record(&name).unwrap(), Found::Nothing);
-        for torn in ["", r#"{"schema":1,"rev":"v1","#, "[]", "null"] {
-            scratch.write(".bellwether/steps/migrate.json", torn);
-            assert_eq!(scratch.volume().find_record(&name).unwrap(), Found::Unreadable, "{torn}");
-        }
-    }
+/// The record in this file.
+pub(super) fn find_record_at(path: &Path) -> Result<Found, VolumeError> {
+    let content = match files::read_small(path, MARKER_LIMIT) {
+        Ok(Some((content, _))) => content,
+        Ok(None) => return Ok(Found::Nothing),
+        // It is private; whoever may only look must be able to look at the rest.
+        Err(error) if error.fault() == Fault::Denied => return Ok(Found::Unreadable),
+        Err(error) => return Err(error),
+    };
+    Ok(serde_json::from_slice(&content).map_or(Found::Unreadable, Found::Record))
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,8 +109,8 @@ fn millis(nanos: i128) -> UnixMillis {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed};
-    use super::super::{DoneFacts, Failure, How};
+    use super::super::Failure;
+    use super::super::testing::{ASSETS, DONE, MIGRATE, Scratch, claimed};
     use super::*;
     use crate::protocol::Epoch;
 
@@ -119,7 +119,7 @@ mod tests {
         let scratch = Scratch::new();
         let volume = scratch.volume();
         let mut held = claimed(&volume, MIGRATE, 3, &[]);
-        volume.commit(&mut held, &DoneFacts { finished_at: UnixMillis(9), duration_ms: 5, how: How::Ran }).unwrap();
+        volume.commit(&mut held, &DONE).unwrap();
         let _held = claimed(&volume, ASSETS, 3, &[]);
         volume.write_failed(Epoch(3), &Failure::default()).unwrap();
         scratch.write(".migrating_in_progress_v0", "2024-05-01");
@@ -138,7 +138,7 @@ mod tests {
                 (".ready_v1", MarkerKind::Ready, Some("is empty")),
             ]
         );
-        assert_eq!(markers[2].content.as_ref().unwrap().duration_ms, Some(5));
+        assert_eq!(markers[2].content.as_ref().unwrap().duration_ms, Some(1_000));
         assert_eq!(markers[3].step.as_deref(), Some("migrate"));
         assert!(markers[0].age.is_some() && markers[0].touched > UnixMillis(0));
     }

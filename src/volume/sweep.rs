@@ -117,8 +117,7 @@ fn outdated(revisions: &[Revision], own: &Revision) -> Vec<Revision> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, record, rev};
-    use super::super::{DoneFacts, How, UnixMillis};
+    use super::super::testing::{ASSETS, DONE, MIGRATE, Scratch, claimed, record, rev};
     use super::*;
     use crate::protocol::Epoch;
 
@@ -156,8 +155,7 @@ mod tests {
             volume.append_revision().unwrap();
             for step in [MIGRATE, ASSETS] {
                 let mut held = claimed(&volume, step, number, &[]);
-                let done = DoneFacts { finished_at: UnixMillis(1), duration_ms: 1, how: How::Ran };
-                assert!(volume.commit(&mut held, &done).unwrap());
+                assert!(volume.commit(&mut held, &DONE).unwrap());
             }
             volume.write_ready(Epoch(number), "digest").unwrap();
         }

@@ -7,13 +7,17 @@ use std::time::Duration;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{End, HeldClaim, Record, Replica, Run, UnixMillis, Volume};
+use super::{DoneFacts, End, HeldClaim, How, Record, Replica, Run, StepNotes, UnixMillis, Volume};
 use crate::protocol::{Epoch, MarkerWord, Plan, Revision, Step, StepId, StepName};
 
 /// The first step of the plan: `migrate`, with the words `migrating` and `migrated`.
 pub(super) const MIGRATE: StepId = StepId(0);
 /// The second, after it: `assets`, with the words `assets_building` and `assets_built`.
 pub(super) const ASSETS: StepId = StepId(1);
+
+/// How a step that was run came to be done.
+pub(super) const DONE: DoneFacts =
+    DoneFacts { finished_at: UnixMillis(2_000), duration_ms: 1_000, how: How::Ran, notes: StepNotes::NONE };
 
 pub(super) struct Scratch {
     directory: TempDir,
@@ -118,6 +122,7 @@ pub(super) fn record() -> Record {
         attempts: 1,
         not_before: None,
         deferred_ms: 0,
+        for_good: false,
         last_end: Some(End::Open),
         started_at: None,
         duration_ms: None,

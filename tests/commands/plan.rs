@@ -145,3 +145,21 @@ fn the_schema_needs_no_settings() {
     assert_eq!(said.code, 0);
     assert_eq!(said.json()["$schema"], "https://json-schema.org/draft/2020-12/schema");
 }
+
+#[test]
+fn a_step_that_failed_for_good_is_refused_though_attempts_are_left() {
+    let run = r#"printf '{"undo": ["restore a.sql"]}' >$BELLWETHER_RECORD; exit 78"#;
+    let plan = serde_json::json!({ "name": "shop", "steps": [{ "name": "migrate", "run": ["sh", "-c", run] }] });
+    let scene = Scene::new(&plan.to_string());
+    assert_eq!(scene.say(&["run", "--", "true"]).code, 78);
+    let status = scene.shown(&["status"]);
+    assert!(status.contains("migrate failed 1 of 3 [span] last run: exit 78: for good, after [secs] s"), "{status}");
+    // As if its leader had died before it could say so.
+    std::fs::remove_file(scene.volume().join(".failed_v1")).unwrap();
+    assert_snapshot!(table(&scene).lines().last().unwrap(), @"migrate refuse its last run has failed for good (exit 78) 0 of 3");
+    assert!(scene.shown(&["status"]).contains("last run: exit 78: for good\n    undo: restore a.sql"));
+    assert!(scene.shown(&["retry"]).contains("attempts count from zero (there were 1)"));
+    assert_snapshot!(table(&scene).lines().last().unwrap(), @"migrate run the last run: exit 78: for good 3 of 3");
+    assert_eq!(scene.say(&["skip", "--step", "migrate"]).code, 0);
+    assert_eq!(scene.status()["steps"][0]["undo"], serde_json::json!(["restore a.sql"]));
+}

@@ -237,7 +237,7 @@ fn the_keys_of_the_json_are_stable() {
     scene.write(".building_in_progress_v0", "");
     let blank = scene.status();
     assert_snapshot!(keys(&blank), @"schema revision volume state standing superseded_by ready_at epoch clock guard lease steps others failure problems");
-    assert_snapshot!(keys(&blank["steps"][0]), @"name state waiting_for wait_secs age_secs beat_age_secs attempt max_attempts duration_ms how last_end epoch host pid started_at finished_at");
+    assert_snapshot!(keys(&blank["steps"][0]), @"name state waiting_for wait_secs age_secs beat_age_secs attempt for_good max_attempts duration_ms how last_end epoch host pid started_at finished_at parts undo");
     assert_snapshot!(keys(&blank["others"][0]), @"step revision is_stale beat_age_secs host epoch");
     assert_snapshot!(keys(&blank["guard"]), @"state pid last_taken_by");
     std::fs::remove_file(scene.volume().join(".building_in_progress_v0")).unwrap();

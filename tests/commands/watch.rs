@@ -15,6 +15,19 @@ fn changes_are_told_line_by_line() {
 }
 
 #[test]
+fn a_step_is_followed_part_by_part() {
+    let scene = Scene::new(ENDLESS);
+    let _leader = scene.leader();
+    let (_watch, lines) = scene.stream(&["status", "--watch"]);
+    lines.await_line("assets");
+    for state in ["running", "done"] {
+        let told = format!(r#"{{"parts": [{{"name": "north", "state": "{state}", "note": "12 tables"}}]}}"#);
+        scene.write(".bellwether/steps/migrate.data", &told);
+        lines.await_line(&format!("migrate, north: {state}, 12 tables"));
+    }
+}
+
+#[test]
 fn documents_come_one_a_line() {
     let scene = Scene::new(ENDLESS);
     let (_watch, lines) = scene.stream(&["status", "--watch", "--json"]);

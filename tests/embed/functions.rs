@@ -117,6 +117,27 @@ async fn not_yet_is_tried_again_and_not_counted() {
 }
 
 #[tokio::test]
+async fn for_good_is_not_tried_again_though_attempts_are_left() {
+    let scratch = Scratch::new();
+    let noting = scratch.clone();
+    let step = Step::run("hopeless", move |context: StepContext| {
+        noting.note(&format!("attempt {}", context.attempt()));
+        async { Err(StepError::for_good("no such customer")) }
+    });
+    for _ in 0..2 {
+        let end = outcome(scratch.replica("v1", step.clone()).run()).await;
+        let Outcome::StepFailed { step, report, .. } = end else { panic!("{end:?}") };
+        assert!(
+            step == "hopeless" && report.contains("exit 78: for good") && report.contains("    no such customer\n")
+        );
+    }
+    assert_eq!(scratch.notes(), ["attempt 1"]);
+    let error = StepError::for_good("x");
+    assert!(error.is_for_good() && !error.is_not_yet() && !StepError::failed("x").is_for_good());
+    drop(step);
+}
+
+#[tokio::test]
 async fn what_a_step_has_written_down_is_there_for_its_next_run_and_cleared_when_it_is_done() {
     let scratch = Scratch::new();
     let noting = scratch.clone();

@@ -142,6 +142,46 @@ fn exit_75_is_tried_again_and_not_counted() {
 }
 
 #[test]
+fn exit_78_fails_for_good_at_once_and_stays_so_until_a_retry() {
+    let script = "begin; [ -e \"$E2E/repaired\" ] && { finish; exit; }; echo 'of no use'; exit 78";
+    let stack = Stack::new().step(Step::script("migrate", script)).step(Step::quick("apps").after(&["migrate"]));
+    let journal = stack.journal();
+    let mut replicas = [stack.start_replica(), stack.start_replica()];
+    for replica in &mut replicas {
+        assert_eq!(replica.wait(), 78, "{}", replica.log());
+        assert!(replica.has_said("has failed for good: exit 78: for good, after") && replica.has_said("of no use"));
+    }
+    // Its leader might have died before it said so.
+    fs::remove_file(stack.path(".failed_v1")).unwrap();
+    assert_eq!(stack.record("migrate")["for_good"], json!(true));
+    let mut heir = stack.start_replica();
+    assert_eq!(heir.wait(), 78, "{}", heir.log());
+    assert!(heir.has_said("has failed for good: exit 78: for good, attempt 1"), "{}", heir.log());
+    assert_eq!((journal.count("start", "migrate"), journal.count("start", "apps")), (1, 0));
+    assert_eq!(stack.json(".failed_v1")["attempts"], json!(1));
+
+    repair(&stack);
+    clear_failure(&stack);
+    assert_eq!(stack.record("migrate").get("for_good"), None);
+    assert_eq!(stack.start_replica().wait(), 0);
+    assert_eq!(journal.count("start", "migrate"), 2);
+}
+
+#[test]
+fn exit_78_of_a_step_that_was_stopped_does_not_count() {
+    let script = "begin\n[ -e \"$E2E/repaired\" ] && { finish; exit; }\ntrap 'exit 78' TERM\n\
+                  journal ready; while :; do sleep 0.05; done";
+    let stack = Stack::new().step(Step::script("migrate", script));
+    let mut leader = stack.start_leader();
+    stack.journal().wait("ready", "migrate", 1);
+    leader.signal(rustix::process::Signal::TERM);
+    assert_eq!(leader.wait(), 143);
+    assert_eq!(stack.record("migrate")["last_end"], json!("stopped"));
+    repair(&stack);
+    assert_eq!(stack.start_replica().wait(), 0);
+}
+
+#[test]
 fn a_step_that_takes_longer_than_its_timeout_is_stopped_and_counted() {
     let step = Step::gated("migrate").with("timeout_secs", json!(0.3)).with("max_attempts", json!(2));
     let stack = Stack::new().step(step);

@@ -14,6 +14,7 @@ mod journal;
 mod log;
 mod meddling;
 mod odds;
+mod parts;
 mod probe;
 mod replica;
 mod revisions;

@@ -164,6 +164,60 @@ fn a_step_that_fails_is_tried_until_the_limit_by_all_replicas_together() {
     assert_eq!(world.referee.begun("assets@v1"), 1);
 }
 
+/// `site` says at once that trying again is of no use.
+fn useless(step: &str, _: usize) -> Script {
+    Script { lasts: secs(1), end: if step == "site" { StepEnd::FOR_GOOD } else { StepEnd::Exit(0) } }
+}
+
+#[test]
+fn a_step_that_fails_for_good_is_not_tried_again_by_anybody_before_a_retry() {
+    let mut world = World::new(true);
+    world.scripts = Box::new(useless);
+    for _ in 0..5 {
+        let lives = start_three(&mut world);
+        world.run_until(secs(60), "all end", |world| lives.iter().all(|&life| world.outcome(life).is_some()));
+        assert!(lives.iter().all(|&life| world.outcome(life) == Some(&Outcome::StepFailed)));
+    }
+    assert_eq!(world.referee.begun("site@v1"), 1);
+    assert_eq!((world.referee.begun("migrate@v1"), world.referee.completed("assets@v1")), (0, 1), "siblings finish");
+    assert_eq!(world.volume.recorded("site"), Some((1, LastEnd::Bad)));
+    world.scripts = Box::new(|_, _| Script { lasts: secs(1), end: StepEnd::Exit(0) });
+    world.volume.retry("v1");
+    let lives = start_three(&mut world);
+    all_hand_off(&mut world, &lives);
+    assert_eq!(world.referee.begun("site@v1"), 2);
+}
+
+#[test]
+fn a_leader_that_dies_before_it_says_so_leaves_a_record_that_does() {
+    let mut world = World::new(true);
+    world.scripts = Box::new(|step, begun| match step {
+        "site" => useless(step, begun),
+        _ => Script { lasts: secs(300), end: StepEnd::Exit(0) },
+    });
+    let life = world.start("v1", &config());
+    world.run_until(secs(60), "it is written down", |world| world.volume.recorded("site") == Some((1, LastEnd::Bad)));
+    assert!(world.volume.failed.is_empty(), "the sibling still runs");
+    world.kill(life);
+    let heir = world.start("v1", &config());
+    world.run_until(secs(600), "the end", |world| world.outcome(heir).is_some());
+    assert_eq!(world.outcome(heir), Some(&Outcome::StepFailed));
+    assert_eq!(world.referee.begun("site@v1"), 1);
+}
+
+#[test]
+fn a_step_that_was_stopped_has_not_failed_for_good_whatever_it_ended_with() {
+    let mut world = World::new(true);
+    world.scripts = Box::new(|step, _| Script { lasts: secs(10), end: useless(step, 0).end });
+    let life = world.start("v1", &config());
+    world.run_until(secs(1), "steps run", |world| world.running().len() == 2);
+    world.stop(life);
+    world.run_until(secs(1), "the end", |world| world.outcome(life) == Some(&Outcome::Stopped));
+    world.scripts = Box::new(|_, _| Script { lasts: secs(1), end: StepEnd::Exit(0) });
+    let lives = start_three(&mut world);
+    all_hand_off(&mut world, &lives);
+}
+
 #[test]
 fn a_leader_that_is_killed_with_its_step_each_time_stops_at_the_limit() {
     let mut world = World::new(true);

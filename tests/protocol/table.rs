@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether::protocol::{
-    Action, Config, Doing, Election, Epoch, Event, Fault, Foreign, LeaseTimes, Machine, Occupant, OnFailure, Outcome,
-    Plan, Policy, Revision, Role, Stamp, Standing, StepEnd, StepId, Timestamp, Trust, View,
+    Action, Config, Doing, Election, Epoch, Event, Fault, Foreign, LastEnd, LeaseTimes, Machine, Occupant, OnFailure,
+    Outcome, Plan, Policy, RecordView, Revision, Role, Stamp, Standing, StepEnd, StepId, Timestamp, Trust, View,
 };
 
 use crate::world::step;
@@ -57,6 +57,13 @@ fn claimed_later() -> View {
     view
 }
 
+/// A run has failed for good, and nobody has said so yet.
+fn failed_for_good() -> View {
+    let mut view = newest();
+    view.steps[0].record = RecordView { attempts: 1, for_good: true, last_end: LastEnd::Bad, ..RecordView::BLANK };
+    view
+}
+
 /// The events that lead from the start to each state, in the order of a boot.
 fn states() -> Vec<(&'static str, Machine)> {
     let granted = Event::LeaseGranted { sent: NOW, epoch: Epoch(0) };
@@ -86,6 +93,8 @@ fn states() -> Vec<(&'static str, Machine)> {
     let with = |more: &[Event]| after(running.iter().chain(more).cloned());
     states.push(("retracting", with(&[Event::Ended(S, StepEnd::Exit(1))])));
     states.push(("backing off", with(&[Event::Ended(S, StepEnd::Exit(1)), Event::Retracted(S)])));
+    states.push(("retracting for good", with(&[Event::Ended(S, StepEnd::FOR_GOOD)])));
+    states.push(("writing failed", with(&[Event::Ended(S, StepEnd::FOR_GOOD), Event::Retracted(S)])));
     states.push(("stopping", with(&[Event::StopRequested])));
     states.push(("holding", after([Event::Started, Event::Looked(failed())])));
     states
@@ -100,6 +109,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("looked: done", Event::Looked(done())),
         ("looked: ready", Event::Looked(ready())),
         ("looked: failed", Event::Looked(failed())),
+        ("looked: for good", Event::Looked(failed_for_good())),
         ("looked: later", Event::Looked(claimed_later())),
         ("prepared", Event::VolumePrepared),
         ("needs met", Event::NeedsMet),
@@ -114,6 +124,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("counted", Event::Counted(S)),
         ("ended 0", Event::Ended(S, StepEnd::Exit(0))),
         ("ended 1", Event::Ended(S, StepEnd::Exit(1))),
+        ("ended 78", Event::Ended(S, StepEnd::FOR_GOOD)),
         ("stopped", Event::Ended(S, StepEnd::Stopped)),
         ("beaten", Event::Beaten(S)),
         ("committed", Event::Committed(S)),
@@ -205,6 +216,17 @@ fn an_epoch_is_allotted_above_every_claim_that_is_seen() {
     let mut machine = states().into_iter().find(|(name, _)| *name == "looking").unwrap().1;
     let actions = machine.handle(NOW, Event::Looked(claimed_later()));
     assert!(actions.iter().any(|action| *action == Action::AllotEpoch { above: Epoch(9) }), "{actions:?}");
+}
+
+#[test]
+fn a_leader_that_reads_of_a_run_that_failed_for_good_starts_nothing() {
+    let mut machine = states().into_iter().find(|(name, _)| *name == "looking").unwrap().1;
+    for event in [Event::Looked(failed_for_good()), Event::EpochAllotted(Epoch(7))] {
+        let _ = machine.handle(NOW, event);
+    }
+    let actions = machine.handle(NOW, Event::Swept);
+    assert!(actions.iter().any(|action| *action == Action::WriteFailed(S)), "{actions:?}");
+    assert!(!actions.iter().any(|action| matches!(action, Action::Claim { .. })), "{actions:?}");
 }
 
 /// A leader that has just asked for somebody else's stale work to be cleared.

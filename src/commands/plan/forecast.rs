@@ -188,7 +188,7 @@ fn step(settings: &Settings, report: &Report, id: StepId) -> Step {
         cwd: command.cwd.clone(),
         user: command.user.clone(),
         after: planned.after.iter().map(|&after| plan.plan.step(after).name.to_string()).collect(),
-        attempts_left: planned.max_attempts.saturating_sub(counted),
+        attempts_left: if seen.for_good { 0 } else { planned.max_attempts.saturating_sub(counted) },
         max_attempts: planned.max_attempts,
         timeout_secs: planned.timeout.map(|timeout| timeout.as_secs_f64()),
     }
@@ -198,21 +198,24 @@ fn deed(report: &Report, step: &report::Step) -> (Deed, String) {
     let on = step.host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
     let ago = |secs: Option<f64>| secs.map(words::secs).unwrap_or_default();
     let used_up = step.attempt.zip(step.max_attempts).is_some_and(|(attempt, most)| attempt >= most);
-    match step.state {
-        StepState::Done => (Deed::Skip, format!("done ({})", step.how.map_or("nobody says how", words::how))),
-        StepState::Failed => {
+    let useless = step.for_good.then_some("its last run has failed for good (exit 78)");
+    let refused = useless.or(used_up.then_some("its attempts are used up"));
+    match (step.state, refused) {
+        (StepState::Done, _) => (Deed::Skip, format!("done ({})", step.how.map_or("nobody says how", words::how))),
+        (StepState::Failed, _) => {
             (Deed::Refuse, format!("it has failed for good: {}", step.last_end.as_deref().unwrap_or("")))
         }
-        StepState::InProgress => (Deed::Wait, format!("in progress{on}, last beat {} ago", ago(step.beat_age_secs))),
-        StepState::Stale if used_up => (Deed::Refuse, "its attempts are used up".to_owned()),
-        StepState::Stale => {
+        (StepState::InProgress, _) => {
+            (Deed::Wait, format!("in progress{on}, last beat {} ago", ago(step.beat_age_secs)))
+        }
+        (StepState::Waiting, _) => (Deed::Wait, format!("for {}", step.waiting_for.join(", "))),
+        (_, Some(refused)) => (Deed::Refuse, refused.to_owned()),
+        (StepState::Stale, None) => {
             let beat = step.beat_age_secs.map(|_| format!(" for {}", ago(step.beat_age_secs)));
             (Deed::TakeOver, format!("its leader{on} has been silent{}", beat.unwrap_or_default()))
         }
-        StepState::Waiting => (Deed::Wait, format!("for {}", step.waiting_for.join(", "))),
-        _ if used_up => (Deed::Refuse, "its attempts are used up".to_owned()),
-        StepState::BackingOff => (Deed::Wait, format!("backing off, {} left", ago(step.wait_secs))),
-        StepState::Open => match somebody_at_work(report) {
+        (StepState::BackingOff, None) => (Deed::Wait, format!("backing off, {} left", ago(step.wait_secs))),
+        (StepState::Open, None) => match somebody_at_work(report) {
             Some(who) => (Deed::Wait, format!("while {who} is in progress")),
             None if step.last_end.is_some() => {
                 (Deed::Run, format!("the last run: {}", step.last_end.as_deref().unwrap_or_default()))

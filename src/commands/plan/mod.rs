@@ -44,7 +44,8 @@ pub(super) fn plan(line: &CommandLine, presets: Presets) -> Exit {
 fn forecast(settings: &Settings) -> Result<forecast::Forecast, Refusal> {
     let volume = brief::volume(settings);
     let finding = brief::trust(settings, &volume)?;
-    let report = Report::read(&volume, settings.stale, true).map_err(|error| Refusal::of_volume(&error))?;
+    let report = Report::read(&volume, settings.stale, &settings.mask, true);
+    let report = report.map_err(|error| Refusal::of_volume(&error))?;
     let config = brief::config(settings, &volume, finding.trust);
     let refusal = config.as_ref().err().map(|error| brief::explain(error, settings, &finding));
     let election = forecast::Election::of(settings, &finding, config.ok().as_ref().map(Config::election));

@@ -85,7 +85,7 @@ impl Repair {
         prepared.warnings.iter().for_each(|warning| complain(warning));
         let lease = lease::take(&settings, &volume, election, finding.trust, prepared.id)?;
         let guard = take_guard(&volume)?;
-        let survey = Survey::take(&volume, config.stale_after()).map_err(of_volume)?;
+        let survey = Survey::take(&volume, config.stale_after(), &settings.mask).map_err(of_volume)?;
         Ok(Repair { settings, volume, guard, lease, survey, epoch: OnceCell::new() })
     }
 

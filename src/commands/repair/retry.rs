@@ -26,7 +26,14 @@ impl Repair {
         let epoch = self.epoch()?;
         // The counts come first: a failure cleared alone would be back at once.
         for (step, record) in &counted {
-            let record = Record { epoch: epoch.0, attempts: 0, not_before: None, deferred_ms: 0, ..record.clone() };
+            let record = Record {
+                epoch: epoch.0,
+                attempts: 0,
+                not_before: None,
+                deferred_ms: 0,
+                for_good: false,
+                ..record.clone()
+            };
             self.volume.write_record(*step, &record).map_err(of_volume)?;
         }
         if failed {
@@ -60,7 +67,9 @@ impl Repair {
         let rev = self.volume.revision().as_str();
         let of = |step: StepId| Some((step, self.survey.records[step.0].clone()?));
         let ours = self.volume.plan().ids().filter(|step| !self.survey.view.steps[step.0].done).filter_map(of);
-        let counted = |record: &Record| record.attempts > 0 || record.deferred_ms > 0 || record.not_before.is_some();
+        let counted = |record: &Record| {
+            record.attempts > 0 || record.deferred_ms > 0 || record.not_before.is_some() || record.for_good
+        };
         ours.filter(|(_, record)| record.rev == rev && counted(record)).collect()
     }
 }

@@ -59,7 +59,8 @@ impl Repair {
         let attempt = self.survey.view.steps[step.0].record.attempts;
         let run = Run { attempt, beat_every: self.settings.stale / 6, started_at: now };
         let mut held = self.volume.claim(step, epoch, &from, &run).map_err(of_volume)?.ok_or_else(lost)?;
-        let done = DoneFacts { finished_at: now, duration_ms: 0, how: How::Skipped };
+        let notes = self.survey.notes[step.0].clone();
+        let done = DoneFacts { finished_at: now, duration_ms: 0, how: How::Skipped, notes };
         match self.volume.commit(&mut held, &done) {
             Ok(true) => Ok(()),
             Ok(false) => Err(lost()),

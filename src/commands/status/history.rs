@@ -44,7 +44,8 @@ fn timeline(events: &[HistoryEvent], has_heading: bool) -> String {
         return "nothing has happened here yet".to_owned();
     }
     let rows: Vec<[String; 7]> = events.iter().map(row).collect();
-    let lines = words::table(HEADING, &rows);
+    let undo = events.iter().map(|event| words::undo(&event.notes).collect());
+    let lines = words::with_details(words::table(HEADING, &rows), undo);
     lines[usize::from(!has_heading)..].join("\n")
 }
 

@@ -106,7 +106,7 @@ fn volume(glance: &Glance) -> Result<Volume, VolumeError> {
 fn read(glance: &Glance) -> Result<Report, VolumeError> {
     let volume = volume(glance)?;
     let lease = glance.redis.as_ref().map(|redis| Lease::look(redis, &volume));
-    let mut report = Report::read(&volume, glance.stale, glance.plan.is_some())?.with_lease(lease);
+    let mut report = Report::read(&volume, glance.stale, &glance.mask, glance.plan.is_some())?.with_lease(lease);
     report.steps.retain(|step| step.name != sketch::NOTHING);
     Ok(report)
 }

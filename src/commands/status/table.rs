@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::commands::report::{Guard, Other, Report, State, Step, StepState};
 use crate::commands::words::{self, span};
-use crate::volume::Failure;
+use crate::volume::{Failure, Part};
 
 const HEADING: [&str; 7] = ["STEP", "STATE", "AGE", "LAST BEAT", "ATTEMPT", "TOOK", "NOTE"];
 
@@ -17,7 +17,7 @@ pub(super) fn render(report: &Report) -> String {
     } else {
         let rows: Vec<[String; 7]> = report.steps.iter().map(|step| row(step, &report.guard)).collect();
         lines.push(String::new());
-        lines.extend(words::table(HEADING, &rows));
+        lines.extend(words::with_details(words::table(HEADING, &rows), report.steps.iter().map(notes)));
     }
     lines.extend(section("also at work", report.others.iter().map(other)));
     lines.extend(section("problems", report.problems.iter().cloned()));
@@ -55,6 +55,8 @@ fn facts(report: &Report) -> Vec<(String, String)> {
         let parts: Vec<String> = [state, attempt, note].into_iter().filter(|part| !part.is_empty()).collect();
         (step.name.clone(), parts.join(", "))
     }));
+    let parts = report.steps.iter().flat_map(|step| step.notes.parts.iter().map(|part| (&step.name, part)));
+    facts.extend(parts.map(|(step, part)| (format!("{step}, {}", part.name), part.words())));
     facts.extend(report.others.iter().map(|other| {
         let state = if other.is_stale { "stale" } else { "in progress" };
         (format!("{} of revision {}", other.step, other.revision), state.to_owned())
@@ -125,6 +127,18 @@ fn row(step: &Step, guard: &Guard) -> [String; 7] {
         took,
         note(step, guard),
     ]
+}
+
+/// The parts of a step, and how to undo it. A failure's description tells them itself.
+fn notes(step: &Step) -> Vec<String> {
+    if step.state == StepState::Failed {
+        return Vec::new();
+    }
+    let columns =
+        |part: &Part| [part.name.clone(), part.state.word().to_owned(), part.note.clone().unwrap_or_default()];
+    let rows: Vec<[String; 3]> = step.notes.parts.iter().map(columns).collect();
+    let parts = words::table([""; 3], &rows).into_iter().skip(1);
+    parts.chain(words::undo(&step.notes)).collect()
 }
 
 fn step_state(step: &Step) -> String {

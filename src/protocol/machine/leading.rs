@@ -121,7 +121,7 @@ impl Machine {
         let due = |state: &StepState| matches!(state.phase, Phase::Open { not_before } if not_before <= now);
         let startable = plan.ids().filter(|step| due(&self.steps[step.0]) && self.are_predecessors_done(*step));
         let (used_up, fresh): (Vec<StepId>, Vec<StepId>) =
-            startable.partition(|step| self.steps[step.0].record.attempts >= plan.step(*step).max_attempts);
+            startable.partition(|step| self.steps[step.0].has_failed(plan.step(*step).max_attempts));
         if let Some(&first) = used_up.first() {
             for step in used_up {
                 self.give_up(step, out);
@@ -142,7 +142,7 @@ impl Machine {
         self.enter_phase(step, Phase::Claiming, out);
     }
 
-    /// A step whose attempts are used up is not tried again; what a vanished leader left of it is cleared away.
+    /// A step whose attempts are used up, or of no use, is not tried again; what a vanished leader left of it is cleared away.
     fn give_up(&mut self, step: StepId, out: &mut Actions) {
         self.steps[step.0].phase = Phase::Exhausted;
         out.say(Notice::GivenUp(step));

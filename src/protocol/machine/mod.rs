@@ -95,7 +95,7 @@ struct Looks {
 ///   │ Leading: per step  Open → Claiming → Counting → Running → Committing → Done
 ///   │  │                  ▲                              │
 ///   │  │                  └────────── Retracting ◄───────┘ ended badly, stopped
-///   │  │                  └─ attempts used up ─► Exhausted
+///   │  │                  └─ attempts used up, or exit 78 (for good) ─► Exhausted
 ///   │  ▼
 ///   │ Winding: steps drained or stopped → marker → guard closed → lease released
 ///   │  │  │

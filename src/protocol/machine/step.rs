@@ -66,6 +66,11 @@ impl StepState {
             StepState { phase: Phase::Open { not_before: Timestamp::ZERO }, record: self.record, ..Self::default() };
     }
 
+    /// Whether no further run may begin: `limit` attempts are used up, or one has said that it is of no use.
+    pub(super) fn has_failed(&self, limit: u32) -> bool {
+        self.record.for_good || self.record.attempts >= limit
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         let timeout = match self.phase {
             Phase::Running { until, stopping: None } => until,
@@ -167,6 +172,7 @@ impl Machine {
         let limit = self.config.plan().step(step).max_attempts;
         let first = self.config.policy.backoff;
         let record = &mut self.steps[step.0].record;
+        record.for_good |= end == ClosingEnd::Own(StepEnd::FOR_GOOD);
         let wait = match end {
             ClosingEnd::Own(StepEnd::Stopped) => {
                 record.attempts = record.attempts.saturating_sub(1);
@@ -179,11 +185,11 @@ impl Machine {
                 record.deferred += wait;
                 wait
             }
-            _ if record.attempts < limit => backoff(first, record.attempts),
-            _ => Duration::ZERO,
+            _ if record.for_good || record.attempts >= limit => Duration::ZERO,
+            _ => backoff(first, record.attempts),
         };
         let closing = Closing { attempts: record.attempts, wait, deferred: record.deferred, end: Some(end) };
-        if end != ClosingEnd::Own(StepEnd::Stopped) && record.attempts < limit {
+        if end != ClosingEnd::Own(StepEnd::Stopped) && !self.steps[step.0].has_failed(limit) {
             out.say(Notice::WillRetry { step, end, wait });
         }
         self.enter_phase(step, Phase::Retracting(closing), out);

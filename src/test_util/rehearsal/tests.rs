@@ -56,6 +56,14 @@ fn a_frozen_leader_keeps_the_guard_and_nobody_takes_over() {
 }
 
 #[test]
+fn a_step_that_fails_for_good_is_not_tried_again() {
+    let account = Rehearsal::new(&plan()).ends("migrate", [StepEnd::FOR_GOOD]).run();
+    assert_eq!(ends(&account, "migrate"), [StepEnd::FOR_GOOD], "{}", account.story);
+    assert!(account.outcomes.iter().all(|outcome| *outcome == Some(Outcome::StepFailed)));
+    assert_eq!((account.runs_of("index").count(), account.runs_of("assets").count()), (0, 1));
+}
+
+#[test]
 fn one_replica_alone_is_started_anew() {
     let account = Rehearsal::new(&plan()).replicas(1).kill_leader_during("migrate").kill_leader_during("index").run();
     assert_eq!((account.runs_of("migrate").count(), account.runs_of("index").count()), (2, 2), "{}", account.story);

@@ -33,6 +33,7 @@ struct Record {
     attempts: u32,
     not_before: Timestamp,
     deferred: Duration,
+    for_good: bool,
     end: LastEnd,
 }
 
@@ -103,6 +104,7 @@ impl FakeVolume {
             attempts: record.attempts,
             wait: record.not_before.since(now),
             deferred: record.deferred,
+            for_good: record.for_good,
             last_end: record.end,
         }
     }
@@ -137,7 +139,8 @@ impl FakeVolume {
     }
 
     pub fn count(&mut self, step: &str, rev: &Revision, attempts: u32, deferred: Duration) {
-        let record = Record { rev: rev.clone(), attempts, not_before: Timestamp::ZERO, deferred, end: LastEnd::Open };
+        let (rev, not_before) = (rev.clone(), Timestamp::ZERO);
+        let record = Record { rev, attempts, not_before, deferred, for_good: false, end: LastEnd::Open };
         self.records.insert(step.to_owned(), record);
     }
 
@@ -171,13 +174,14 @@ impl FakeVolume {
         how: &Closing,
     ) {
         if let Some(end) = how.end {
+            let for_good = end == ClosingEnd::Own(StepEnd::FOR_GOOD);
             let end = match end {
                 ClosingEnd::Own(StepEnd::Stopped) => LastEnd::Stopped,
                 ClosingEnd::Own(StepEnd::NOT_YET) => LastEnd::NotYet,
                 ClosingEnd::Own(_) | ClosingEnd::TimedOut => LastEnd::Bad,
             };
             let (attempts, not_before, deferred) = (how.attempts, now + how.wait, how.deferred);
-            let record = Record { rev: rev.clone(), attempts, not_before, deferred, end };
+            let record = Record { rev: rev.clone(), attempts, not_before, deferred, for_good, end };
             self.records.insert(step.to_owned(), record);
         }
         let key = (step.to_owned(), rev.clone());

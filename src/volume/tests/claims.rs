@@ -3,12 +3,10 @@
 use std::os::unix::fs::MetadataExt;
 use std::sync::Barrier;
 
-use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, run};
-use super::super::{Beat, DoneFacts, How, Marker, UnixMillis};
+use super::super::testing::{ASSETS, DONE, MIGRATE, Scratch, claimed, run};
+use super::super::{Beat, Marker};
 use crate::protocol::Epoch;
 use crate::protocol::Fault;
-
-const DONE: DoneFacts = DoneFacts { finished_at: UnixMillis(2_000), duration_ms: 1_000, how: How::Ran };
 
 fn epochs(numbers: &[u64]) -> Vec<Epoch> {
     numbers.iter().copied().map(Epoch).collect()

@@ -1,10 +1,7 @@
 //! Every crash point of a change of hands leaves something that a successor can go on from.
 
-use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, run};
-use super::super::{DoneFacts, How, UnixMillis};
+use super::super::testing::{ASSETS, DONE, MIGRATE, Scratch, claimed, run};
 use crate::protocol::{Epoch, Occupant};
-
-const DONE: DoneFacts = DoneFacts { finished_at: UnixMillis(2_000), duration_ms: 1_000, how: How::Ran };
 
 fn occupant(scratch: &Scratch) -> Option<Occupant> {
     scratch.replica(9, "v1").look().unwrap().view.steps[MIGRATE.0].occupant.clone()

@@ -1,15 +1,16 @@
 //! Done, ready, failed, retired, reset.
 
 use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, record, rev};
-use super::super::{DoneFacts, Failure, How, Marker, UnixMillis, VolumeError};
+use super::super::{DoneFacts, Failure, How, Marker, StepNotes, UnixMillis, VolumeError};
 use crate::protocol::{Epoch, Fault, Foreign, Occupant};
 
-const DONE: DoneFacts = DoneFacts { finished_at: UnixMillis(2_000), duration_ms: 1_000, how: How::Checked };
+const CHECKED: DoneFacts =
+    DoneFacts { finished_at: UnixMillis(2_000), duration_ms: 1_000, how: How::Checked, notes: StepNotes::NONE };
 
 fn finish(scratch: &Scratch, steps: &[crate::protocol::StepId]) {
     for &step in steps {
         let mut held = claimed(&scratch.volume(), step, 3, &[]);
-        assert!(scratch.volume().commit(&mut held, &DONE).unwrap());
+        assert!(scratch.volume().commit(&mut held, &CHECKED).unwrap());
     }
 }
 
@@ -20,7 +21,7 @@ fn a_commit_leaves_the_done_marker_and_nothing_else() {
     let mut held = claimed(&volume, MIGRATE, 3, &[]);
     volume.write_record(MIGRATE, &record()).unwrap();
     volume.ensure_data_file(MIGRATE, None).unwrap();
-    assert!(volume.commit(&mut held, &DONE).unwrap());
+    assert!(volume.commit(&mut held, &CHECKED).unwrap());
     assert_eq!(scratch.names("."), [".bellwether", ".migrated_v1"]);
     for directory in ["claims", "steps", "tmp"] {
         assert!(scratch.names(&format!(".bellwether/{directory}")).is_empty(), "{directory}");
@@ -69,6 +70,7 @@ fn a_failure_reads_as_it_was_written() {
         lines: vec!["a \"b\"".to_owned(), "c".to_owned()],
         log: "/v/.bellwether/log/migrate.log".to_owned(),
         commands: vec!["bellwether retry".to_owned()],
+        notes: StepNotes { undo: vec!["restore".to_owned()], ..StepNotes::NONE },
     };
     volume.write_failed(Epoch(3), &failure).unwrap();
     assert_eq!(volume.read_failed().unwrap(), Some(failure));

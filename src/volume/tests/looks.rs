@@ -18,6 +18,7 @@ fn record(revision: &str, not_before: Option<UnixMillis>) -> Record {
         attempts: 2,
         not_before,
         deferred_ms: 7,
+        for_good: false,
         last_end: Some(End::Exit(1)),
         started_at: None,
         duration_ms: None,

@@ -15,6 +15,7 @@ fn counted(revision: &str, attempts: u32) -> Record {
         attempts,
         not_before: None,
         deferred_ms: 0,
+        for_good: false,
         last_end: Some(End::Open),
         started_at: None,
         duration_ms: None,
@@ -53,6 +54,19 @@ fn waits_and_deferrals_of_another_revision_are_kept_too() {
     assert_eq!((view.attempts, view.wait), (2, Duration::from_secs(1)));
     assert_eq!((view.deferred, view.last_end), (Duration::from_millis(1_500), LastEnd::Open));
     assert_eq!(kept.not_before(&rev("v1")), Some(UnixMillis(10_000)));
+}
+
+#[test]
+fn a_revision_that_failed_for_good_stays_so_though_another_wrote_last() {
+    let scratch = Scratch::new();
+    let for_good = |revision| scratch.replica(1, revision).look().unwrap().view.steps[MIGRATE.0].record.for_good;
+    scratch.volume().write_record(MIGRATE, &Record { for_good: true, ..counted("v1", 1) }).unwrap();
+    assert_eq!((for_good("v1"), for_good("v2")), (true, false));
+    scratch.volume().write_record(MIGRATE, &counted("v2", 1)).unwrap();
+    assert_eq!((for_good("v1"), for_good("v2")), (true, false));
+    assert!(scratch.volume().read_record(MIGRATE).unwrap().unwrap().for_good);
+    scratch.volume().write_record(MIGRATE, &counted("v1", 0)).unwrap();
+    assert!(!for_good("v1"));
 }
 
 #[test]

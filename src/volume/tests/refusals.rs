@@ -10,8 +10,8 @@ use std::process::Command;
 
 use uuid::Uuid;
 
-use super::super::testing::{ASSETS, MIGRATE, Scratch, claimed, plan, record, rev, run};
-use super::super::{Beat, DoneFacts, How, Replica, UnixMillis, Volume};
+use super::super::testing::{ASSETS, DONE, MIGRATE, Scratch, claimed, plan, record, rev, run};
+use super::super::{Beat, Replica, Volume};
 use crate::protocol::{Epoch, Fault, View};
 
 fn at(root: PathBuf) -> Volume {
@@ -60,8 +60,7 @@ fn full_volume() {
     full(volume.prepare(Uuid::nil()).unwrap_err());
     full(volume.write_record(MIGRATE, &record()).unwrap_err());
     assert_eq!(volume.beat(&mut migrate).unwrap(), Beat::Refreshed);
-    let done = DoneFacts { finished_at: UnixMillis(1), duration_ms: 1, how: How::Ran };
-    assert!(volume.commit(&mut migrate, &done).unwrap(), "a step that is done is done on a full disk too");
+    assert!(volume.commit(&mut migrate, &DONE).unwrap(), "a step that is done is done on a full disk too");
     assert!(volume.look().unwrap().view.steps[MIGRATE.0].done);
     full(volume.write_record(ASSETS, &record()).unwrap_err());
     full(successor.claim(ASSETS, Epoch(6), &[Epoch(5)], &run()).map(drop).unwrap_err());
@@ -71,7 +70,7 @@ fn full_volume() {
     drop(filler);
     std::fs::remove_file(scratch.path("filler")).unwrap();
     let mut assets = claimed(&successor, ASSETS, 6, &[5]);
-    assert!(successor.commit(&mut assets, &done).unwrap());
+    assert!(successor.commit(&mut assets, &DONE).unwrap());
     assert!(scratch.names(".bellwether/tmp").is_empty());
 }
 
