@@ -167,7 +167,7 @@ fn check_bench(settings: &Settings) -> Vec<Problem> {
     let absent: Vec<&str> =
         settings.apps.wanted.iter().filter(|app| !image.contains(app)).map(String::as_str).collect();
     if !absent.is_empty() {
-        let text = format!("{} is not in this image, which has {}", absent.join(", "), image.join(", "));
+        let text = format!("this image has no {}; it has {}", absent.join(", no "), image.join(", "));
         problems.push(Problem::new("APPS", text));
     }
     problems

@@ -2,10 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod boot;
+mod held;
+#[path = "../it/isolate.rs"]
+mod isolate;
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
 #[path = "../it/replica.rs"]
 mod replica;
+mod settings;
 mod stack;
 mod trace;
 #[path = "../it/wait.rs"]
