@@ -17,6 +17,11 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 /// How often to say that a server is waited for.
 const REMIND_EVERY: Duration = Duration::from_secs(30);
 
+/// The settings that say where the database server is.
+pub(super) const DATABASE: &str = "DB_HOST and DB_PORT";
+/// The same, and how to log in as its administrator.
+const DATABASE_LOGIN: &str = "DB_HOST, DB_PORT, DB_ROOT_USER and DB_ROOT_PASS";
+
 /// What a server said no with.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 pub(super) struct Refusal {
@@ -82,24 +87,11 @@ impl<'a> Servers<'a> {
     /// Waits until one can log in everywhere. `say` is told whom we wait for.
     pub(super) fn await_all(&self, say: impl Fn(&str)) -> Result<(), Trouble> {
         if let Some(root) = self.root() {
-            self.wait_for("the database server", "DB_HOST, DB_PORT, DB_ROOT_USER and DB_ROOT_PASS", &say, || {
+            self.wait_for("the database server", DATABASE_LOGIN, &say, || {
                 self.ask::<Value>(&json!({"op": "database", "server": root}))
             })?;
         }
-        let Redises { cache, queue, socketio } = self.redises;
-        let redises = [
-            ("the cache's Redis", "REDIS_CACHE, or REDIS_HOST, REDIS_CACHE_PORT and REDIS_PASS", cache),
-            ("the queue's Redis", "REDIS_QUEUE, or REDIS_HOST, REDIS_QUEUE_PORT and REDIS_PASS", queue),
-            (
-                "the websocket server's Redis",
-                "REDIS_SOCKETIO, or REDIS_HOST, REDIS_SOCKETIO_PORT and REDIS_PASS",
-                socketio,
-            ),
-        ];
-        for (at, (what, settings, url)) in redises.iter().enumerate() {
-            if redises[..at].iter().any(|(_, _, earlier)| earlier == url) {
-                continue;
-            }
+        for (what, settings, url) in self.redises.each() {
             self.wait_for(what, settings, &say, || self.ask::<Value>(&json!({"op": "redis", "url": url})))?;
         }
         Ok(())
@@ -111,8 +103,7 @@ impl<'a> Servers<'a> {
         let Some(root) = self.root() else { return Ok(None) };
         let path = shown(self.bench.site(site));
         let request = json!({"op": "site", "server": root, "name": name, "path": path});
-        let settings = "DB_HOST, DB_PORT, DB_ROOT_USER and DB_ROOT_PASS";
-        self.wait_for("the database server", settings, &say, || self.ask(&request)).map(Some)
+        self.wait_for("the database server", DATABASE_LOGIN, &say, || self.ask(&request)).map(Some)
     }
 
     /// What a site's own user finds of its database.
@@ -126,7 +117,7 @@ impl<'a> Servers<'a> {
             "password": config.text("db_password").unwrap_or_default(),
         });
         let request = json!({"op": "own", "server": server, "name": name});
-        self.wait_for("the database server", "DB_HOST and DB_PORT", &say, || self.ask(&request))
+        self.wait_for("the database server", DATABASE, &say, || self.ask(&request))
     }
 
     /// How many workers of background jobs are alive.

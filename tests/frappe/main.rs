@@ -5,6 +5,7 @@ mod boot;
 mod held;
 #[path = "../it/isolate.rs"]
 mod isolate;
+mod preflight;
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
 #[path = "../it/replica.rs"]

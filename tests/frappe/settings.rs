@@ -26,12 +26,11 @@ fn names(directory: &Path) -> Vec<String> {
 fn redacted(stack: &Stack, text: &str) -> String {
     let port = stack.environment()["DB_PORT"].clone();
     let mut text = text.replace(&stack.scratch().display().to_string(), "[stack]");
-    for (port, name) in [
-        (port, "[database]"),
-        (stack.cache.port().to_string(), "[cache]"),
-        (stack.queue.port().to_string(), "[queue]"),
-    ] {
-        text = text.replace(&format!(":{port}"), &format!(":{name}")).replace(&format!("={port} "), &format!("={name} "));
+    for (port, name) in
+        [(port, "[database]"), (stack.cache.port().to_string(), "[cache]"), (stack.queue.port().to_string(), "[queue]")]
+    {
+        text =
+            text.replace(&format!(":{port}"), &format!(":{name}")).replace(&format!("={port} "), &format!("={name} "));
     }
     text
 }
@@ -102,7 +101,8 @@ fn an_app_that_is_not_in_the_image_is_refused_before_anything_is_touched() {
 
 #[test]
 fn secrets_come_from_files_under_every_name() {
-    for (admin, root) in [("ADMIN_PASS", "DB_ROOT_PASS"), ("ADMIN_PASSWORD", "DB_ROOT_PASSWORD"), ("ADMIN_PASS", "DB_PASSWORD")]
+    for (admin, root) in
+        [("ADMIN_PASS", "DB_ROOT_PASS"), ("ADMIN_PASSWORD", "DB_ROOT_PASSWORD"), ("ADMIN_PASS", "DB_PASSWORD")]
     {
         let stack = quick().without("ADMIN_PASSWORD").without("DB_PASSWORD").env("APPS", "alpha");
         let file = |name: &str, secret: &str| {
@@ -283,7 +283,10 @@ fn the_environment_of_frappe_docker_boots() {
     let config = stack.json("common_site_config.json");
     let port = |name: &str| stack.environment()[name].rsplit(':').next().unwrap().parse::<u16>().unwrap();
     assert_eq!((&config["db_host"], &config["db_port"]), (&"127.0.0.1".into(), &port("DB_PORT").into()));
-    assert_eq!((&config["redis_cache"], &config["redis_queue"]), (&stack.cache.url().into(), &stack.queue.url().into()));
+    assert_eq!(
+        (&config["redis_cache"], &config["redis_queue"]),
+        (&stack.cache.url().into(), &stack.queue.url().into())
+    );
     assert_eq!((&config["redis_socketio"], &config["socketio_port"]), (&stack.queue.url().into(), &9001.into()));
     // A later revision, whose replicas are told no password: the site is there.
     let stack = stack.without("DB_PASSWORD").without("ADMIN_PASSWORD").env("SKIP_INIT", "1").env("IMAGE_REV", "v2");
