@@ -1,7 +1,9 @@
 //! The preset for Frappe: the built binary against a stand-in for bench that has every hazard of the real one.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod apps;
 mod boot;
+mod config;
 mod held;
 #[path = "../it/isolate.rs"]
 mod isolate;
