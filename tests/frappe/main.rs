@@ -7,6 +7,7 @@ mod config;
 mod held;
 #[path = "../it/isolate.rs"]
 mod isolate;
+mod migrate;
 mod preflight;
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
