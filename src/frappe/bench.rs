@@ -30,6 +30,9 @@ const STRAGGLERS: Duration = Duration::from_secs(2);
 /// How often to look whether a command has ended that keeps its output open.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// What bench says then.
+const REFUSES_ROOT: &str = "should not run this command as root";
+
 /// A bench directory, whose `sites` are the volume.
 #[derive(Debug)]
 pub(super) struct Bench {
@@ -68,7 +71,17 @@ impl Finished {
 
     /// Nothing, or the trouble of a command that counts as an attempt.
     pub(super) fn expect_success(&self, call: &Call) -> Result<(), Trouble> {
-        if self.status.success() { Ok(()) } else { Err(Trouble::Failed(format!("{call} {}", self.describe()))) }
+        if self.status.success() {
+            return Ok(());
+        }
+        if self.said(REFUSES_ROOT) {
+            return Err(Trouble::ForGood(
+                "bench refuses to run as root; steps run as the owner of the volume, so give it to the image's user: \
+                 chown UID:GID VOLUME (1000:1000 in the official images)"
+                    .to_owned(),
+            ));
+        }
+        Err(Trouble::Failed(format!("{call} {}", self.describe())))
     }
 }
 

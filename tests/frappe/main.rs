@@ -14,7 +14,9 @@ mod preflight;
 mod redis_server;
 #[path = "../it/replica.rs"]
 mod replica;
+mod root;
 mod settings;
+mod sites;
 mod stack;
 mod trace;
 #[path = "../it/wait.rs"]
