@@ -47,6 +47,12 @@ impl Begun {
     fn backup_before(&self, revision: &str) -> Option<&Backup> {
         self.backups.iter().find(|backup| backup.before == revision)
     }
+
+    /// What is told of a site that is done.
+    fn note(&self, revision: &str) -> String {
+        let backup = self.backup_before(revision).map(|backup| format!(", backup {}", backup.path));
+        format!("migrated{}", backup.unwrap_or_default())
+    }
 }
 
 /// Migrates every site that is not done yet.
@@ -61,7 +67,7 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
 fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<String, Trouble> {
     let begun = record.of(site).own;
     if begun.done.as_ref() == Some(&stage.revision) {
-        return Ok(record.of(site).note);
+        return Ok(begun.note(&stage.revision));
     }
     close(stage, site, record, echo)?;
     say_undo(stage, record)?;
@@ -74,9 +80,7 @@ fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
     stage.run(&clear_cache_call(site), echo)?;
     stage.servers().forget_assets()?;
     open(stage, site, record, echo)?;
-    let begun = record.of(site).own;
-    let backup = begun.backup_before(&stage.revision).map(|backup| format!(", backup {}", backup.path));
-    let note = format!("migrated{}", backup.unwrap_or_default());
+    let note = record.of(site).own.note(&stage.revision);
     record.change(site, |record| {
         record.own.done = Some(stage.revision.clone());
         record.note.clone_from(&note);

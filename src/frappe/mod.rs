@@ -145,12 +145,13 @@ fn needs(settings: &Settings) -> Vec<(String, &'static str)> {
     needs
 }
 
-/// bench refuses to run as root, so its steps run as whoever owns the volume.
+/// bench refuses to run as root, so its steps run as whoever owns the volume, known in this image or not.
 fn user_of(volume: &Path) -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
-    std::fs::metadata(volume).ok().map(|found| found.uid()).filter(|&uid| uid != 0).map(|uid| uid.to_string())
+    let found = std::fs::metadata(volume).ok().filter(|found| found.uid() != 0)?;
+    Some(format!("{}:{}", found.uid(), found.gid()))
 }
 
 /// As root, steps would leave files of root's, which whoever serves could not change. Where the bench itself is root's,

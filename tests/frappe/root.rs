@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::stack::{SITE, Stack};
+use crate::stack::{PYTHON, SITE, Stack};
 use crate::wait::require_root;
 
 /// Nobody's number on this machine.
@@ -24,8 +24,12 @@ fn stack() -> Stack {
     let copy = stack.scratch().join("standin");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench");
     assert!(Command::new("cp").arg("-r").arg(source).arg(&copy).status().unwrap().success());
-    let made =
-        Command::new(copy.join("make-bench")).arg(stack.bench()).args(["--apps", "frappe,alpha"]).status().unwrap();
+    let made = Command::new(PYTHON)
+        .arg(copy.join("make-bench"))
+        .arg(stack.bench())
+        .args(["--apps", "frappe,alpha"])
+        .status()
+        .unwrap();
     assert!(made.success());
     give_to_owner(&stack.scratch().join("bench"));
     give_to_owner(&stack.scratch().join("db"));
