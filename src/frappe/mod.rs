@@ -1,4 +1,4 @@
-//! The preset for Frappe and ERPNext: N identical replicas that bring themselves up.
+//! The preset for Frappe and `ERPNext`: N identical replicas that bring themselves up.
 //!
 //! | step | does | begins after |
 //! |---|---|---|

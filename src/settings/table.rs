@@ -99,7 +99,7 @@ pub static SETTINGS: &[Setting] = &[
     setting(n::PRESET, "preset", "NAME", Unset, "a ready-made plan, to which the steps of a plan file are added"),
     Setting {
         aliases: n::VOLUME_ALIASES,
-        ..setting(n::VOLUME, "volume", "DIR", Required, "the directory that all replicas share; a preset knows its own")
+        ..setting(n::VOLUME, "volume", "DIR", Required, "the directory that all replicas share")
     },
     Setting {
         file: true,
@@ -264,7 +264,7 @@ mod tests {
     fn the_readme_shows_every_setting() {
         let text = markdown(SETTINGS);
         assert_eq!(text.lines().count(), SETTINGS.len() + 2);
-        insta::assert_snapshot!(text.lines().nth(4).unwrap(), @"| `BELLWETHER_VOLUME` (`SITES_DIR`) | `--volume` | required | the directory that all replicas share; a preset knows its own |");
+        insta::assert_snapshot!(text.lines().nth(5).unwrap(), @"| `BELLWETHER_VOLUME` (`SITES_DIR`) | `--volume` | required | the directory that all replicas share |");
         insta::assert_snapshot!(text.lines().nth(9).unwrap(), @"| `LOCK_REDIS_PASS` (`LOCK_REDIS_PASS_FILE`) |  |  | the password of LOCK_REDIS_HOST |");
     }
 
