@@ -7,6 +7,7 @@ mod redis_server;
 #[path = "../it/replica.rs"]
 mod replica;
 mod stack;
+mod stand_in;
 mod trace;
 #[path = "../it/wait.rs"]
 mod wait;
