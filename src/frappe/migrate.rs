@@ -75,7 +75,7 @@ fn close(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>
     if record.of(site).own.was_in_maintenance.is_none() {
         record.change(site, |record| record.own.was_in_maintenance = Some(is_on))?;
     }
-    if is_on { Ok(()) } else { stage.run(&maintenance_call(site, true), echo).map(drop) }
+    if is_on { Ok(()) } else { switch_maintenance(stage, site, true, echo) }
 }
 
 fn open(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<(), Trouble> {
@@ -83,9 +83,19 @@ fn open(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>)
     if was_on == Some(true) {
         echo.note(&format!("{site} was in maintenance mode before, and stays there"));
     } else if is_in_maintenance(&stage.bench, site)? {
-        stage.run(&maintenance_call(site, false), echo)?;
+        switch_maintenance(stage, site, false, echo)?;
     }
     record.change(site, |record| record.own.was_in_maintenance = None)
+}
+
+fn switch_maintenance(stage: &Stage, site: &SiteName, is_on: bool, echo: &Echo<'_>) -> Result<(), Trouble> {
+    let directory = stage.bench.site(site.as_str());
+    echo.note(&format!("maintenance mode {}", if is_on { "on" } else { "off" }));
+    match SiteConfig::write_maintenance(&directory, is_on) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Trouble::NotYet(format!("somebody else is changing the configuration of {site}"))),
+        Err(error) => Err(Trouble::of_file(&SiteConfig::path(&directory), &error)),
+    }
 }
 
 fn is_in_maintenance(bench: &Bench, site: &SiteName) -> Result<bool, Trouble> {
@@ -189,10 +199,6 @@ fn migrate(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<(), Troubl
          looked: mend the cause, then `bellwether retry`",
         finished.describe()
     )))
-}
-
-pub(super) fn maintenance_call(site: &SiteName, is_on: bool) -> Call {
-    Call::on(site.as_str(), &["set-maintenance-mode", if is_on { "on" } else { "off" }])
 }
 
 pub(super) fn queue_call(site: &SiteName) -> Call {

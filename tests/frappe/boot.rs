@@ -18,10 +18,8 @@ fn three_replicas_do_everything_once_and_serve() {
         "new-site",
         "install-app",
         "install-app",
-        "set-maintenance-mode",
         "migrate",
         "clear-cache",
-        "set-maintenance-mode",
     ];
     assert_eq!(deeds, expected);
     assert_eq!(trace.of("build").len(), 1);

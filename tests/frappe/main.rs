@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod boot;
+mod kill;
+mod kills;
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
 #[path = "../it/replica.rs"]
 mod replica;
 mod stack;
+mod state;
 mod trace;
 #[path = "../it/wait.rs"]
 mod wait;
