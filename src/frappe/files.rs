@@ -46,6 +46,11 @@ pub(super) fn lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Whether somebody has that lock now. A file that is left over says nothing.
+pub(super) fn is_locked(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     // One that a killed predecessor with our pid has left.
     let _ = fs::remove_file(path);
@@ -69,6 +74,17 @@ fn beside(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_is_held_until_it_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("locks/x.lock");
+        assert!(!is_locked(&path));
+        let held = lock(&path).unwrap();
+        assert!(held.is_some() && is_locked(&path) && lock(&path).unwrap().is_none());
+        drop(held);
+        assert!(!is_locked(&path) && path.exists());
+    }
 
     #[test]
     fn files_and_links_are_replaced_whole_and_nothing_is_left_over() {

@@ -4,9 +4,10 @@
 //! that fails stays failed until a person has looked at it; one whose process was killed is continued.
 
 use std::collections::BTreeSet;
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,7 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
         stage.echo().note("RUN_MIGRATIONS_ON_BOOT=no: nothing is migrated");
         return Ok(());
     }
+    stage.await_servers()?;
     stage.each_site(|site, record, echo| on_site(stage, site, record, echo))
 }
 
@@ -58,7 +60,7 @@ fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
     record.tell(site, Progress::Running, "migrating")?;
     migrate(stage, site, echo)?;
     stage.run(&clear_cache_call(site), echo)?;
-    stage.servers().forget_assets()?;
+    stage.servers().forget_assets(|text| echo.note(text))?;
     open(stage, site, record, echo)?;
     let backup = record.of(site).own.backup;
     let note = backup.map_or_else(|| "migrated".to_owned(), |path| format!("migrated, backup {path}"));
@@ -149,9 +151,9 @@ fn back_up(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
     let directory = stage.bench.site(site.as_str()).join("private/backups");
     let before = dumps(&directory);
     stage.run(&backup_call(site), echo)?;
-    let new: Vec<PathBuf> = dumps(&directory).difference(&before).cloned().collect();
-    // Their names begin with the time.
-    let Some(path) = new.last() else {
+    let after = dumps(&directory);
+    // Their names begin with the time, in whole seconds: one that was interrupted just now may have had the same.
+    let Some((path, _)) = after.difference(&before).last() else {
         return Err(Trouble::Failed(format!(
             "bench has ended well, but there is no new backup in {}",
             directory.display()
@@ -163,10 +165,11 @@ fn back_up(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
 }
 
 /// The dumps of the database in a directory of backups.
-fn dumps(directory: &Path) -> BTreeSet<PathBuf> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_dump = |path: &PathBuf| path.to_string_lossy().ends_with("-database.sql.gz");
-    entries.filter(is_dump).collect()
+fn dumps(directory: &Path) -> BTreeSet<(PathBuf, Option<SystemTime>)> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let is_dump = |entry: &DirEntry| entry.file_name().to_string_lossy().ends_with("-database.sql.gz");
+    let written = |entry: &DirEntry| entry.metadata().and_then(|found| found.modified()).ok();
+    entries.filter(is_dump).map(|entry| (entry.path(), written(&entry))).collect()
 }
 
 /// What brings back the state from before, for whoever has to roll back.
@@ -227,7 +230,7 @@ mod tests {
         for name in ["20261121-a-database.sql.gz", "20261120-a-database.sql.gz", "20261121-a-site_config_backup.json"] {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
-        let found: Vec<PathBuf> = dumps(dir.path()).into_iter().collect();
+        let found: Vec<PathBuf> = dumps(dir.path()).into_iter().map(|(path, _)| path).collect();
         assert_eq!(found.last().unwrap(), &dir.path().join("20261121-a-database.sql.gz"));
         assert_eq!(found.len(), 2);
         assert!(dumps(Path::new("/nowhere")).is_empty());

@@ -50,6 +50,12 @@ impl Stage {
         Servers::new(&self.bench, &self.settings)
     }
 
+    /// Waits until all servers let us in. They may have gone since an earlier step saw them: with a whole host, for one.
+    pub(super) fn await_servers(&self) -> Result<(), Trouble> {
+        let echo = self.echo();
+        self.servers().await_all(|text| echo.note(text))
+    }
+
     /// For what concerns no site.
     pub(super) fn echo(&self) -> Echo<'_> {
         Echo::new(&self.mask)
