@@ -54,7 +54,7 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
     };
     if let Some(what) = changed {
         echo.note(&what);
-        stage.servers().forget_assets()?;
+        stage.servers().forget_assets(|text| echo.note(text))?;
     }
     Ok(())
 }

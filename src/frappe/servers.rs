@@ -172,10 +172,10 @@ impl<'a> Servers<'a> {
     }
 
     /// Lets every process look up the built assets anew: clearing the cache leaves this key.
-    pub(super) fn forget_assets(&self) -> Result<(), Trouble> {
-        let asked = self.ask::<Value>(&json!({"op": "forget", "url": self.redises.cache, "key": "assets_json"}))?;
-        let explain = |refusal: Refusal| refusal.explain("the cache's Redis", "REDIS_CACHE");
-        asked.map(drop).map_err(|refusal| Trouble::Failed(explain(refusal)))
+    pub(super) fn forget_assets(&self, say: impl Fn(&str)) -> Result<(), Trouble> {
+        let request = json!({"op": "forget", "url": self.redises.cache, "key": "assets_json"});
+        let ask = || Ok(self.ask::<Value>(&request)?.map_err(|refusal| ("the cache's Redis", "REDIS_CACHE", refusal)));
+        self.wait_for(&say, ask).map(drop)
     }
 
     fn root(&self) -> Option<Value> {

@@ -50,7 +50,7 @@ impl Stage {
         Servers::new(&self.bench, &self.settings)
     }
 
-    /// Waits until one can log in everywhere.
+    /// Waits until all servers let us in. They may have gone since an earlier step saw them: with a whole host, for one.
     pub(super) fn await_servers(&self) -> Result<(), Trouble> {
         let echo = self.echo();
         self.servers().await_all(|text| echo.note(text))

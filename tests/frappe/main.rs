@@ -3,12 +3,15 @@
 
 mod boot;
 mod border;
+mod kill;
+mod kills;
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
 #[path = "../it/replica.rs"]
 mod replica;
 mod stack;
 mod stand_in;
+mod state;
 mod trace;
 #[path = "../it/wait.rs"]
 mod wait;

@@ -59,6 +59,7 @@ pub(crate) struct Stack {
     pub(crate) queue: RedisServer,
     env: BTreeMap<String, String>,
     mark: String,
+    image: Image,
 }
 
 impl Stack {
@@ -100,7 +101,7 @@ impl Stack {
             ("STANDIN_TRACE", path("trace")),
         ];
         let env = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let stack = Stack { scratch, cache, queue, env, mark };
+        let stack = Stack { scratch, cache, queue, env, mark, image: image.clone() };
         stack.make_image("v1", image);
         stack
     }
@@ -118,6 +119,11 @@ impl Stack {
         run(&mut make);
     }
 
+    /// An image of a newer revision, with the apps that it has.
+    pub(crate) fn make_newer(&self, rev: &str) {
+        self.make_image(rev, &self.image);
+    }
+
     /// A variable that every replica sees.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Stack {
         self.env.insert(name.to_owned(), value.to_owned());
@@ -128,6 +134,11 @@ impl Stack {
     pub(crate) fn without(mut self, name: &str) -> Stack {
         self.env.remove(name);
         self
+    }
+
+    /// As quick as it gets: phases take a tenth of their time, and a dead leader is noticed after a second.
+    pub(crate) fn quick(self) -> Stack {
+        self.env("STANDIN_SPEED", "10").env("STEP_STALE_SECS", "1")
     }
 
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
@@ -154,6 +165,12 @@ impl Stack {
 
     pub(crate) fn has(&self, name: &str) -> bool {
         fs::symlink_metadata(self.path(name)).is_ok()
+    }
+
+    /// The names in the root of the volume, a line each.
+    pub(crate) fn markers(&self) -> String {
+        let names = fs::read_dir(self.path("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect::<Vec<_>>().join("\n")
     }
 
     pub(crate) fn read(&self, name: &str) -> String {
