@@ -80,6 +80,7 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
             image.join(", ")
         )));
     }
+    stage.await_servers()?;
     stage.each_site(|site, record, echo| on_site(stage, (&wanted, &image), site, record, echo))
 }
 

@@ -58,12 +58,15 @@ fn migrate_lines(settings: &Settings, site: &SiteName) -> Vec<String> {
     if !settings.migrations {
         return vec![format!("nothing in {site} (RUN_MIGRATIONS_ON_BOOT=no)")];
     }
-    let mut calls = vec![migrate::maintenance_call(site, true), migrate::queue_call(site)];
+    let config = format!("{site}/site_config.json");
+    let mut calls = vec![migrate::queue_call(site)];
     calls.extend(settings.backup.then(|| migrate::backup_call(site)));
     calls.extend([migrate::migrate_call(site), migrate::clear_cache_call(site)]);
-    let mut lines: Vec<String> = calls.iter().map(ToString::to_string).collect();
-    lines.push(format!("unless it was on before: {}", migrate::maintenance_call(site, false)));
-    lines
+    let calls = calls.iter().map(ToString::to_string);
+    std::iter::once(format!("{config}: maintenance_mode=1"))
+        .chain(calls)
+        .chain([format!("{config}: maintenance_mode=0, unless it was on before")])
+        .collect()
 }
 
 fn assets_lines(settings: &Settings) -> Vec<String> {

@@ -4,9 +4,10 @@
 //! that fails stays failed until a person has looked at it; one whose process was killed is continued.
 
 use std::collections::BTreeSet;
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,8 +49,8 @@ impl Begun {
         self.backups.iter().find(|backup| backup.before == revision)
     }
 
-    /// What is told of a site that is done.
-    fn note(&self, revision: &str) -> String {
+    /// What has been done, for people.
+    fn describe(&self, revision: &str) -> String {
         let backup = self.backup_before(revision).map(|backup| format!(", backup {}", backup.path));
         format!("migrated{}", backup.unwrap_or_default())
     }
@@ -61,16 +62,17 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
         stage.echo().note("RUN_MIGRATIONS_ON_BOOT=no: nothing is migrated");
         return Ok(());
     }
+    // What fails because a server is away would count for the worst.
+    stage.await_servers()?;
     stage.each_site(|site, record, echo| on_site(stage, site, record, echo))
 }
 
 fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<String, Trouble> {
     let begun = record.of(site).own;
     if begun.done.as_ref() == Some(&stage.revision) {
-        return Ok(begun.note(&stage.revision));
+        return Ok(begun.describe(&stage.revision));
     }
     close(stage, site, record, echo)?;
-    say_undo(stage, record)?;
     drain(stage, site, record, echo)?;
     if stage.settings.backup && begun.backup_before(&stage.revision).is_none() {
         back_up(stage, site, record, echo)?;
@@ -78,15 +80,10 @@ fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
     record.tell(site, Progress::Running, "migrating")?;
     migrate(stage, site, echo)?;
     stage.run(&clear_cache_call(site), echo)?;
-    stage.servers().forget_assets()?;
+    stage.servers().forget_assets(|text| echo.note(text))?;
     open(stage, site, record, echo)?;
-    let note = record.of(site).own.note(&stage.revision);
-    record.change(site, |record| {
-        record.own.done = Some(stage.revision.clone());
-        record.note.clone_from(&note);
-    })?;
-    say_undo(stage, record)?;
-    Ok(note)
+    record.change(site, |record| record.own.done = Some(stage.revision.clone()))?;
+    Ok(record.of(site).own.describe(&stage.revision))
 }
 
 /// Nobody is served while tables change. What was before is written down once: a successor must not take our own "on" for it.
@@ -95,7 +92,8 @@ fn close(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>
     if record.of(site).own.was_in_maintenance.is_none() {
         record.change(site, |record| record.own.was_in_maintenance = Some(is_on))?;
     }
-    if is_on { Ok(()) } else { stage.run(&maintenance_call(site, true), echo).map(drop) }
+    say_undo(stage, record)?;
+    if is_on { Ok(()) } else { switch_maintenance(stage, site, true, echo) }
 }
 
 fn open(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<(), Trouble> {
@@ -103,9 +101,20 @@ fn open(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>)
     if was_on == Some(true) {
         echo.note(&format!("{site} was in maintenance mode before, and stays there"));
     } else if is_in_maintenance(&stage.bench, site)? {
-        stage.run(&maintenance_call(site, false), echo)?;
+        switch_maintenance(stage, site, false, echo)?;
     }
-    record.change(site, |record| record.own.was_in_maintenance = None)
+    record.change(site, |record| record.own.was_in_maintenance = None)?;
+    say_undo(stage, record)
+}
+
+fn switch_maintenance(stage: &Stage, site: &SiteName, is_on: bool, echo: &Echo<'_>) -> Result<(), Trouble> {
+    let directory = stage.bench.site(site.as_str());
+    echo.note(&format!("maintenance mode {}", if is_on { "on" } else { "off" }));
+    match SiteConfig::write_maintenance(&directory, is_on) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Trouble::NotYet(format!("somebody else is changing the configuration of {site}"))),
+        Err(error) => Err(Trouble::of_file(&SiteConfig::path(&directory), &error)),
+    }
 }
 
 fn is_in_maintenance(bench: &Bench, site: &SiteName) -> Result<bool, Trouble> {
@@ -159,9 +168,9 @@ fn back_up(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
     let directory = stage.bench.site(site.as_str()).join("private/backups");
     let before = dumps(&directory);
     stage.run(&backup_call(site), echo)?;
-    let new: Vec<PathBuf> = dumps(&directory).difference(&before).cloned().collect();
-    // Their names begin with the time.
-    let Some(path) = new.last() else {
+    let after = dumps(&directory);
+    // Their names begin with the time, in whole seconds: one that was interrupted just now may have had the same.
+    let Some((path, _)) = after.difference(&before).last() else {
         return Err(Trouble::Failed(format!(
             "bench has ended well, but there is no new backup in {}",
             directory.display()
@@ -174,13 +183,14 @@ fn back_up(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
 }
 
 /// The dumps of the database in a directory of backups.
-fn dumps(directory: &Path) -> BTreeSet<PathBuf> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_dump = |path: &PathBuf| path.to_string_lossy().ends_with("-database.sql.gz");
-    entries.filter(is_dump).collect()
+fn dumps(directory: &Path) -> BTreeSet<(PathBuf, Option<SystemTime>)> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let is_dump = |entry: &DirEntry| entry.file_name().to_string_lossy().ends_with("-database.sql.gz");
+    let written = |entry: &DirEntry| entry.metadata().and_then(|found| found.modified()).ok();
+    entries.filter(is_dump).map(|entry| (entry.path(), written(&entry))).collect()
 }
 
-/// What brings back the state from before, for whoever has to roll back.
+/// Says what brings back the state from before, for whoever has to roll back.
 fn say_undo(stage: &Stage, record: &Record<Begun>) -> Result<(), Trouble> {
     let bench = stage.bench.root().display().to_string();
     let lines = stage.settings.sites.iter().flat_map(|site| undo(&bench, site, &record.of(site).own));
@@ -190,7 +200,7 @@ fn say_undo(stage: &Stage, record: &Record<Begun>) -> Result<(), Trouble> {
 /// The commands for one site. Maintenance mode is ours to turn off if we have turned it on.
 fn undo(bench: &str, site: &SiteName, begun: &Begun) -> Vec<String> {
     let open = match begun.was_in_maintenance {
-        Some(false) => format!(" && {}", maintenance_call(site, false)),
+        Some(false) => format!(" && {}", open_call(site)),
         _ => String::new(),
     };
     let restore = |Backup { path, .. }: &Backup| {
@@ -225,8 +235,9 @@ fn migrate(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<(), Troubl
     )))
 }
 
-pub(super) fn maintenance_call(site: &SiteName, is_on: bool) -> Call {
-    Call::on(site.as_str(), &["set-maintenance-mode", if is_on { "on" } else { "off" }])
+/// For people: we write the file ourselves, in one step.
+fn open_call(site: &SiteName) -> Call {
+    Call::on(site.as_str(), &["set-maintenance-mode", "off"])
 }
 
 pub(super) fn queue_call(site: &SiteName) -> Call {
@@ -276,7 +287,7 @@ mod tests {
         for name in ["20261121-a-database.sql.gz", "20261120-a-database.sql.gz", "20261121-a-site_config_backup.json"] {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
-        let found: Vec<PathBuf> = dumps(dir.path()).into_iter().collect();
+        let found: Vec<PathBuf> = dumps(dir.path()).into_iter().map(|(path, _)| path).collect();
         assert_eq!(found.last().unwrap(), &dir.path().join("20261121-a-database.sql.gz"));
         assert_eq!(found.len(), 2);
         assert!(dumps(Path::new("/nowhere")).is_empty());

@@ -4,10 +4,13 @@
 mod apps;
 mod assets;
 mod boot;
+mod border;
 mod config;
 mod held;
 #[path = "../it/isolate.rs"]
 mod isolate;
+mod kill;
+mod kills;
 mod migrate;
 mod preflight;
 #[path = "../redis_server/mod.rs"]
@@ -18,6 +21,8 @@ mod root;
 mod settings;
 mod sites;
 mod stack;
+mod stand_in;
+mod state;
 mod trace;
 #[path = "../it/wait.rs"]
 mod wait;

@@ -20,14 +20,14 @@ pub(crate) const ROOT_PASSWORD: &str = "r00t-of-the-database";
 pub(crate) const ADMIN_PASSWORD: &str = "adm1n-of-the-site";
 pub(crate) const SITE: &str = "a.localhost";
 
-/// By its path, for the bench to run as well: a version manager's stand-in takes long, and may lie where only its owner may look.
+/// The system's: a version manager's may be closed to the users that steps run as.
 pub(crate) const PYTHON: &str = "/usr/bin/python3";
 
-/// The stand-in's tools.
+/// The stand-in's tools, whose Python benches run as well.
 fn tool(name: &str) -> Command {
-    let mut tool = Command::new(PYTHON);
-    tool.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench").join(name));
-    tool
+    let mut command = Command::new(PYTHON);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench").join(name));
+    command
 }
 
 /// Runs a tool, which has to succeed, and returns what it printed.
@@ -60,6 +60,7 @@ pub(crate) struct Stack {
     pub(crate) queue: RedisServer,
     env: BTreeMap<String, String>,
     mark: String,
+    image: Image,
 }
 
 impl Stack {
@@ -101,7 +102,7 @@ impl Stack {
             ("STANDIN_TRACE", path("trace")),
         ];
         let env = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let stack = Stack { scratch, cache, queue, env, mark };
+        let stack = Stack { scratch, cache, queue, env, mark, image: image.clone() };
         stack.make_image("v1", image);
         stack
     }
@@ -119,6 +120,11 @@ impl Stack {
         run(&mut make);
     }
 
+    /// An image of a newer revision, with the apps that it has.
+    pub(crate) fn make_newer(&self, rev: &str) {
+        self.make_image(rev, &self.image);
+    }
+
     /// A variable that every replica sees.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Stack {
         self.env.insert(name.to_owned(), value.to_owned());
@@ -129,6 +135,11 @@ impl Stack {
     pub(crate) fn without(mut self, name: &str) -> Stack {
         self.env.remove(name);
         self
+    }
+
+    /// As quick as it gets: phases take a tenth of their time, and a dead leader is noticed after a second.
+    pub(crate) fn quick(self) -> Stack {
+        self.env("STANDIN_SPEED", "10").env("STEP_STALE_SECS", "1")
     }
 
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
@@ -155,6 +166,12 @@ impl Stack {
 
     pub(crate) fn has(&self, name: &str) -> bool {
         fs::symlink_metadata(self.path(name)).is_ok()
+    }
+
+    /// The names in the root of the volume, a line each.
+    pub(crate) fn markers(&self) -> String {
+        let names = fs::read_dir(self.path("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect::<Vec<_>>().join("\n")
     }
 
     pub(crate) fn read(&self, name: &str) -> String {
