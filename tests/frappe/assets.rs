@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use crate::held::Held;
 use crate::isolate::{is_in_own_mounts, mount};
+use crate::kill::{Way, die, let_go, wait_stopped};
 use crate::stack::{Image, SITE, Stack};
 use crate::trace::Call;
 use crate::wait::wait_until;
@@ -149,12 +149,12 @@ fn a_build_does_not_write_through_a_link() {
 fn assets_are_ready_while_the_site_is_still_being_made() {
     let stack = quick(false).env("STANDIN_STOP_AT", "new-site:schema");
     let mut replica = stack.start();
-    let held = Held::wait(&stack);
+    let stopped = wait_stopped(&stack, &mut replica);
     wait_until("built assets", || stack.has(".assets_built_v1"));
     assert!(!stack.has(".site_created_v1"));
     let ended = stack.trace().of("build")[0].end;
     assert!(ended.is_some_and(|(_, exit)| exit == 0), "{ended:?}");
-    held.kill();
+    die(&mut replica, Way::Call, &stopped);
     assert_eq!(replica.wait(), 0, "{}", replica.log());
     assert_eq!(stack.trace().of("build").len(), 1);
     assert_eq!(stack.check(SITE)["whole"], true);
@@ -164,10 +164,10 @@ fn assets_are_ready_while_the_site_is_still_being_made() {
 fn nothing_waits_for_assets_and_they_take_no_time_of_their_own() {
     let stack = quick(false).env("STANDIN_STOP_AT", "build:manifest");
     let mut replica = stack.start();
-    let held = Held::wait(&stack);
+    wait_stopped(&stack, &mut replica);
     wait_until("a migrated database", || stack.has(".migrated_v1"));
     assert!(!stack.has(".assets_built_v1") && !stack.has(".ready_v1"));
-    held.release(&stack);
+    let_go(&stack);
     assert_eq!(replica.wait(), 0, "{}", replica.log());
     let trace = stack.trace();
     let (built, rest) = trace.0.iter().partition::<Vec<_>, _>(|call| call.command() == "build");

@@ -6,15 +6,17 @@ mod assets;
 mod boot;
 mod border;
 mod config;
-mod held;
+#[expect(dead_code, reason = "what other tests use")]
 #[path = "../it/isolate.rs"]
 mod isolate;
 mod kill;
 mod kills;
 mod migrate;
 mod preflight;
+#[expect(dead_code, reason = "what other tests use")]
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
+#[expect(dead_code, reason = "what other tests use")]
 #[path = "../it/replica.rs"]
 mod replica;
 mod root;
@@ -24,6 +26,7 @@ mod stack;
 mod stand_in;
 mod state;
 mod trace;
+#[expect(dead_code, reason = "what other tests use")]
 #[path = "../it/wait.rs"]
 mod wait;
 #[path = "../waiting/mod.rs"]

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::held::Held;
+use crate::kill::{let_go, wait_stopped};
 use crate::stack::{Image, Stack};
 use crate::trace::{Call, Trace};
 use crate::wait::wait_until;
@@ -86,12 +86,12 @@ fn most_at_once(trace: &Trace) -> usize {
 fn as_many_sites_are_worked_on_at_once_as_the_settings_say() {
     let stack = quick("a b c d").env("BELLWETHER_SITE_JOBS", "2").env("STANDIN_STOP_AT", "new-site:schema");
     let mut replica = stack.start();
-    let held = Held::wait(&stack);
+    wait_stopped(&stack, &mut replica);
     // One is held; the other worker goes through all the rest.
     let created = || stack.trace().made("new-site").iter().filter(|call| call.end.is_some()).count();
     wait_until("three sites", || created() == 3);
     assert!(!stack.has(".site_created_v1"));
-    held.release(&stack);
+    let_go(&stack);
     assert_eq!(replica.wait(), 0, "{}", replica.log());
     let trace = stack.trace();
     assert_eq!(most_at_once(&trace), 2);
@@ -182,7 +182,7 @@ fn a_migration_that_failed_in_one_site_is_tried_again_in_that_one_only() {
 fn status_tells_of_each_site_while_it_is_being_made() {
     let stack = quick("a b c").env("STANDIN_STOP_AT", "new-site:schema");
     let mut replica = stack.start();
-    let held = Held::wait(&stack);
+    wait_stopped(&stack, &mut replica);
     assert_eq!(
         parts(&step(&stack, "site")),
         [["a", "running", "creating"], ["b", "waiting", ""], ["c", "waiting", ""]]
@@ -190,7 +190,7 @@ fn status_tells_of_each_site_while_it_is_being_made() {
     let (_, shown, _) = stack.bellwether(&["status"]);
     let lines: Vec<&str> = shown.lines().filter(|line| line.starts_with("    ")).map(str::trim).collect();
     assert_eq!(lines, ["a  running  creating", "b  waiting", "c  waiting"], "{shown}");
-    held.release(&stack);
+    let_go(&stack);
     assert_eq!(replica.wait(), 0, "{}", replica.log());
     let (_, shown, _) = stack.bellwether(&["status"]);
     assert_eq!(shown.matches("created").count(), 3, "{shown}");
