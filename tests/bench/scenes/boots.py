@@ -19,6 +19,8 @@ def cold_boot(world):
     calls.remove("build")
     need(calls == COLD, "the commands were %s" % calls)
     need(sum(replica.leads for replica in replicas) == 1, "not one of them led")
+    bars = sum(replica.log().count("Updating DocTypes") for replica in replicas)
+    need(bars < 60, "%d lines of bars of progress" % bars)
     found = world.end_state()
     world.plant("there before the rest")
     world.need_canary("there before the rest")

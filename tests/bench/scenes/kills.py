@@ -12,7 +12,7 @@ def run_until(world, what, moment, assets=False):
     world.environment = {} if assets else NO_BUILD
     replicas = world.start()
     world.until(what, moment)
-    leader = world.leader()
+    leader = world.leader(replicas)
     return leader, [replica for replica in replicas if replica is not leader]
 
 
@@ -100,7 +100,7 @@ def migrate_in_patch(world, reference):
     world.plant("there before the kill")
     world.place.image.add_patch("slow", SLOW % (3 if world.place.patience > 1 else 0.5))
     replicas = world.start(rev="v2")
-    leader = world.leader()
+    leader = world.leader(replicas)
     world.until_said(leader, "scenario: a patch begins")
     world.kill(leader, "alpha's patch of v2 runs")
     rest = [replica for replica in replicas if replica is not leader]

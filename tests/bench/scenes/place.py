@@ -162,7 +162,7 @@ class StandIn(Place):
             process.wait()
 
     def up(self):
-        raise NotImplementedError("nothing comes after it here")
+        """Nothing comes after it."""
 
     def reset(self):
         pass

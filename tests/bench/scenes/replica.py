@@ -13,8 +13,9 @@ SERVER = ["/bin/sh", "-c", "echo serves; exec sleep 1000"]
 LINE = re.compile(r"^(\S+Z) +(INFO|WARN|ERROR) (.*)$")
 OF_STEP = re.compile(r" step=\w+$")
 # Of what a step says: the commands, and what the preset itself says.
-TOLD = re.compile(r"^(bench |.*left half-made|.*default site|backup: |jobs are |database and Redis|.*was in maintenance"
+TOLD = re.compile(r"^(\S+: )?(bench |.*left half-made|.*default site|backup: |jobs are |database and Redis|.*was in maintenance"
                   r"|.*written step=|assets |.*nothing is migrated|step )")
+SILENT = re.compile(r"a lease in Redis elects")
 ENDS = re.compile(r"( took_ms=\d+| pid=\d+| step=\w+(?= took_ms)| ttl_secs=\S+)+$")
 
 
@@ -57,14 +58,15 @@ class Replica:
 
     def calls(self):
         """The bench commands that its steps have run, as it logs them: without secrets."""
-        return re.findall(r" INFO (bench .*) step=\w+$", self.log(), re.MULTILINE)
+        found = re.findall(r" INFO (?:\S+: )?(bench .*) step=\w+$", self.log(), re.MULTILINE)
+        return [call for call in found if not re.search(r" (ended|was ended) ", call)]
 
     def tell(self, teller):
         """What it has said since, without the output of commands."""
         lines = self.log().split("\n")[:-1]
         for line in lines[self.told:]:
             found = LINE.match(line)
-            if found and (not OF_STEP.search(line) or TOLD.match(found[3])):
+            if found and not SILENT.match(found[3]) and (not OF_STEP.search(line) or TOLD.match(found[3])):
                 teller.say(ENDS.sub("", found[3])[:300], at=seconds_of(found[1]), who=self.name)
         self.told = len(lines)
 

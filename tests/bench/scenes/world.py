@@ -67,9 +67,10 @@ class World:
         self.say("%s ended with %s" % (", ".join(replica.name for replica in replicas), codes))
         need(set(codes) == {code}, "ended with %s, not with %d" % (codes, code))
 
-    def leader(self):
-        """The one that has begun to lead last, and still runs."""
-        return self.until("that somebody leads", lambda: next((r for r in self.replicas if r.leads and r.is_running), None))
+    def leader(self, replicas=None):
+        """Of the replicas the one that leads."""
+        among = replicas or self.replicas
+        return self.until("that somebody leads", lambda: next((one for one in among if one.leads and one.is_running), None))
 
     def until_said(self, replica, text):
         self.until("that it says %r" % text, lambda: text in replica.log())
@@ -187,7 +188,8 @@ class World:
         need(found["default_site"] == sites[0], "the default site is %s" % found["default_site"])
         need(found["apps_txt"] == sorted(apps, key=lambda app: (app != "frappe", app)), "apps.txt: %s" % found["apps_txt"])
         need(found["assets"]["complete"] or not assets, "the assets are %s" % found["assets"])
-        need(not found["others"] and not found["left_over"], "left: %(others)s %(left_over)s" % found)
+        left = [name for name in found["others"] if not name.startswith(".")] + found["left_over"]
+        need(not left, "left on the volume: %s" % left)
         self.say("the checker: %s whole, %s, maintenance %d%s" % (
             ", ".join(sites), " ".join(apps), maintenance, ", assets complete" if assets else ""))
         return self.fingerprint(sites[0])

@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 
-from .. import database, environ, options, place, schema
+from .. import database, environ, options, place, progress, schema
 from . import apps
 
 FLAGS = ("--force", "--set-default", "--verbose")
@@ -80,6 +80,7 @@ def make(run, site, given, force):
         schema.create_tables(db, schema.TABLES[:half])
         run.phase("schema")
         schema.create_tables(db, schema.TABLES[half:])
+        progress.draw("Updating DocTypes for frappe")
         schema.set_installed_apps(db, ["frappe"])
         apps.set_all_patches_done(db, "frappe")
         run.phase("administrator")
