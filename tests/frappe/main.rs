@@ -6,6 +6,7 @@ mod boot;
 mod redis_server;
 #[path = "../it/replica.rs"]
 mod replica;
+mod scenario;
 mod stack;
 mod trace;
 #[path = "../it/wait.rs"]

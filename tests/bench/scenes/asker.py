@@ -1,7 +1,7 @@
 """Asks a bench's database through the bench's own driver, in a process that stays: `<bench>/env/bin/python asker.py`.
 
-Each line of stdin is `{"query": …, "values": […]}`, each line of stdout `{"rows": …}` or `{"error": …}`. The first line says
-where: `{"host", "port", "user", "password"}`.
+Each line of stdin is `{"query": …, "values": […]}`, each line of stdout `{"rows": …}` or `{"error": …}`. The first line
+says where: `{"host", "port", "user", "password"}`.
 """
 
 import importlib
@@ -14,8 +14,9 @@ class Asker:
     """The other end: what a scene holds."""
 
     def __init__(self, python, server, environment, prefix=()):
-        self.process = subprocess.Popen([*prefix, python, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env=environment)
+        words = [*prefix, python, __file__]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, env=environment)
         self.say(server)
 
     def say(self, request):

@@ -51,7 +51,8 @@ def warm_start(world):
 def two_sites(world):
     """Side by side; one record for both, and the first is the default."""
     sites = ("a.localhost", "b.localhost")
-    world.environment = {"SITE": sites[0], "SITES": " ".join(sites), "BELLWETHER_SITE_JOBS": "2", "BELLWETHER_ASSETS": "skip"}
+    both = {"SITE": sites[0], "SITES": " ".join(sites), "BELLWETHER_SITE_JOBS": "2"}
+    world.environment = {**both, "BELLWETHER_ASSETS": "skip"}
     world.place.slow("new-site:schema=400")
     replicas = world.start()
     world.until("that both have tables", lambda: all(world.tables(site) for site in sites))

@@ -41,8 +41,9 @@ def half_made_site(world):
     directory = os.path.join(place.scratch, "by-hand")
     os.makedirs(directory)
     environment = {**place.environment_of_owner(), "SCENARIO_REPLICA": directory}
-    process = subprocess.Popen([*place.as_owner(), "sh", "-c", place.by_hand(SITES[0])], cwd=place.bench, env=environment,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    words = [*place.as_owner(), "sh", "-c", place.by_hand(SITES[0])]
+    nothing = subprocess.DEVNULL
+    process = subprocess.Popen(words, cwd=place.bench, env=environment, stdin=nothing, stdout=nothing, stderr=nothing)
     world.until("that tables are there", world.tables)
     Replica("by hand", "SCENARIO_REPLICA=%s" % directory, process, directory).kill()
     before = (world.tables(), listing(world.path(SITES[0])))

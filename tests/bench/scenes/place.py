@@ -1,5 +1,6 @@
 """Where scenes are played: a bench with its servers, real or not. A scene does not know which."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -184,8 +185,8 @@ def start_redis(scratch, name):
         port = free.getsockname()[1]
     directory = os.path.join(scratch, name)
     os.mkdir(directory)
-    process = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", directory],
-                               stdout=subprocess.DEVNULL)
+    where = ("--port", str(port), "--bind", "127.0.0.1", "--dir", directory)
+    process = subprocess.Popen(["redis-server", *where, "--save", ""], stdout=subprocess.DEVNULL)
     wait_for_port(port)
     return process, port
 
@@ -200,8 +201,17 @@ def wait_for_port(port):
     raise RuntimeError("nobody listens on port %d" % port)
 
 
+def claim(bench):
+    """So that two runs do not play on one bench; kept until this process ends."""
+    directory = os.open(bench, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit("somebody plays on %s already" % bench)
+
+
 class Real(Place):
-    """A bench that is there. Its sites of our names and everything of Bellwether's are removed, and both Redises emptied."""
+    """A bench that is there. Its sites of our names and what is Bellwether's are removed, both Redises emptied."""
 
     patience = 8
     stale_secs = "6"
@@ -246,11 +256,13 @@ class Real(Place):
     def reset(self):
         self.image.restore()
         self.drop_databases()
-        ours = [name for name in os.listdir(self.sites) if name.startswith(".") or name in (*SITES, "archived", "assets")]
-        for name in ours + ["common_site_config.json", "apps.txt"]:
-            remove(os.path.join(self.sites, name))
+        ours = {*SITES, "archived", "assets", "common_site_config.json", "apps.txt"}
+        for name in os.listdir(self.sites):
+            if name in ours or name.startswith("."):
+                remove(os.path.join(self.sites, name))
         for host, port in (self.cache, self.queue):
-            subprocess.run(["redis-cli", "-h", host, "-p", str(port), "flushall"], check=True, stdout=subprocess.DEVNULL)
+            words = ["redis-cli", "-h", host, "-p", str(port), "flushall"]
+            subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
     def drop_databases(self):
         asker = Asker(self.python, self.server(), self.environment_of_owner(), self.as_owner())

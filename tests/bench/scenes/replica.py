@@ -13,8 +13,10 @@ SERVER = ["/bin/sh", "-c", "echo serves; exec sleep 1000"]
 LINE = re.compile(r"^(\S+Z) +(INFO|WARN|ERROR) (.*)$")
 OF_STEP = re.compile(r" step=\w+$")
 # Of what a step says: the commands, and what the preset itself says.
-TOLD = re.compile(r"^(\S+: )?(bench |.*left half-made|.*default site|backup: |jobs are |database and Redis|.*was in maintenance"
-                  r"|.*written step=|assets |.*nothing is migrated|step )")
+TOLD = re.compile(
+    r"^(\S+: )?(bench |.*left half-made|.*default site|backup: |jobs are |database and Redis|.*was in maintenance"
+    r"|.*written step=|assets |.*nothing is migrated|step )"
+)
 SILENT = re.compile(r"a lease in Redis elects")
 ENDS = re.compile(r"( took_ms=\d+| pid=\d+| step=\w+(?= took_ms)| ttl_secs=\S+)+$")
 
@@ -26,6 +28,7 @@ class Replica:
         self.process = process
         self.paths = {kind: os.path.join(directory, kind) for kind in ("out", "err")}
         self.told = 0
+        self.kept = {}
 
     @classmethod
     def start(cls, name, words, environment, directory):
@@ -41,8 +44,14 @@ class Replica:
         return self.read("err")
 
     def read(self, kind):
-        with open(self.paths[kind], encoding="utf-8", errors="replace") as file:
-            return file.read()
+        """Scenes look often, and it changes seldom."""
+        size, text = self.kept.get(kind, (None, None))
+        if size != os.path.getsize(self.paths[kind]):
+            with open(self.paths[kind], "rb") as file:
+                content = file.read()
+            size, text = len(content), content.decode(errors="replace")
+            self.kept[kind] = size, text
+        return text
 
     @property
     def serves(self):

@@ -70,7 +70,11 @@ class World:
     def leader(self, replicas=None):
         """Of the replicas the one that leads."""
         among = replicas or self.replicas
-        return self.until("that somebody leads", lambda: next((one for one in among if one.leads and one.is_running), None))
+
+        def found():
+            return next((one for one in among if one.leads and one.is_running), None)
+
+        return self.until("that somebody leads", found)
 
     def until_said(self, replica, text):
         self.until("that it says %r" % text, lambda: text in replica.log())
@@ -109,8 +113,9 @@ class World:
         return [row[0] for row in self.ask("SELECT %s FROM `%s`.`%s`" % (column, self.place.database_of(site), table))]
 
     def is_whole(self, site=SITES[0]):
-        query = ("SELECT 1 FROM `%s`.`__Auth` WHERE doctype = 'User' AND name = 'Administrator' AND fieldname = 'password'")
-        return bool(self.ask(query % self.place.database_of(site)))
+        administrator = "doctype = 'User' AND name = 'Administrator' AND fieldname = 'password'"
+        query = "SELECT 1 FROM `%s`.`__Auth` WHERE %s" % (self.place.database_of(site), administrator)
+        return bool(self.ask(query))
 
     def installed(self, site=SITES[0]):
         query = "SELECT defvalue FROM `%s`.`tabDefaultValue` WHERE defkey = 'installed_apps' AND parent = '__global'"
@@ -164,9 +169,10 @@ class World:
         replica.process.wait()
         left = replica.processes()
         replica.tell(self.teller)
-        self.say("%s ended with %d; left behind: %s" % (replica.name, replica.process.returncode, kinds(left) or "nothing"))
+        code = replica.process.returncode
+        self.say("%s ended with %d; left behind: %s" % (replica.name, code, kinds(left) or "nothing"))
         need(not left, "processes are left: %s" % left)
-        need(replica.process.returncode == 143, "ended with %d, not with 143" % replica.process.returncode)
+        need(code == 143, "ended with %d, not with 143" % code)
 
     # The end
 
@@ -186,7 +192,8 @@ class World:
                 runs = self.place.count_of_hooks(self.ask, self.place.database_of(name), app)
                 need(runs == 1, "after_install of %s in %s has run %d times to its end" % (app, name, runs))
         need(found["default_site"] == sites[0], "the default site is %s" % found["default_site"])
-        need(found["apps_txt"] == sorted(apps, key=lambda app: (app != "frappe", app)), "apps.txt: %s" % found["apps_txt"])
+        in_order = sorted(apps, key=lambda app: (app != "frappe", app))
+        need(found["apps_txt"] == in_order, "apps.txt: %s" % found["apps_txt"])
         need(found["assets"]["complete"] or not assets, "the assets are %s" % found["assets"])
         left = [name for name in found["others"] if not name.startswith(".")] + found["left_over"]
         need(not left, "left on the volume: %s" % left)
