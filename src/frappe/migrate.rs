@@ -49,10 +49,10 @@ fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
     if begun.done.as_ref() == Some(&stage.revision) {
         return Ok(record.of(site).note);
     }
-    say_undo(stage, record)?;
     close(stage, site, record, echo)?;
+    say_undo(stage, record)?;
     drain(stage, site, record, echo)?;
-    if stage.settings.backup && begun.backup.is_none() {
+    if stage.settings.backup && record.of(site).own.backup.is_none() {
         back_up(stage, site, record, echo)?;
     }
     record.tell(site, Progress::Running, "migrating")?;
@@ -70,10 +70,15 @@ fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
 }
 
 /// Nobody is served while tables change. What was before is written down once: a successor must not take our own "on" for it.
+/// Where somebody has opened the site since, as after a rollback, a backup from before lacks what has come in.
 fn close(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<(), Trouble> {
     let is_on = is_in_maintenance(&stage.bench, site)?;
-    if record.of(site).own.was_in_maintenance.is_none() {
+    let begun = record.of(site).own;
+    if begun.was_in_maintenance.is_none() {
         record.change(site, |record| record.own.was_in_maintenance = Some(is_on))?;
+    } else if let (false, Some(backup)) = (is_on, begun.backup) {
+        echo.note(&format!("{site} has been opened since {backup}, which is not its newest state any more"));
+        record.change(site, |record| record.own.backup = None)?;
     }
     if is_on { Ok(()) } else { stage.run(&maintenance_call(site, true), echo).map(drop) }
 }

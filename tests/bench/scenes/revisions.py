@@ -84,6 +84,7 @@ def go_back(world):
 
 def go_forward(world):
     """Repaired, and `retry`."""
+    world.plant("there after going back")
     world.until_ended(world.start(1, rev="v3"), 78)
     world.place.image.change_patch("third_raising", WELL)
     code, text = world.place.bellwether_says("retry", IMAGE_REV="v3", **world.environment)
@@ -91,8 +92,10 @@ def go_forward(world):
     need(code == 0, "retry ended with %d: %s" % (code, text))
     again = world.start(rev="v3")
     world.until_serving(again)
-    world.say("after retry: " + ", ".join(world.calls(again)))
+    calls = world.calls(again)
+    world.say("after retry: " + ", ".join(calls))
+    need("backup" in calls, "the old backup lacks what came in since, and no new one was taken")
     patches = world.rows("patch", "tabPatch Log")
     need({"alpha.patches.third_well", "alpha.patches.third_raising"} <= set(patches), "patches are missing")
     world.end_state(rev="v3", assets=False)
-    world.need_canary("there before v3")
+    world.need_canary("there before v3", "there after going back")
