@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shutil
 import subprocess
 
 from . import place
@@ -23,6 +24,7 @@ def of(given, root_password):
         "replicas run as": given.user or "root, their steps as the volume's owner",
         "machine": "%s %s, %d processors" % (platform.system(), platform.machine(), len(processors())),
     }
+    shutil.rmtree(here.scratch)
     rows = {key: " ".join(value) if isinstance(value, list) else value for key, value in rows.items()}
     return "| | |\n|---|---|\n%s\n" % "".join("| %s | %s |\n" % row for row in rows.items())
 
