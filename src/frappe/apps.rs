@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use super::echo::Echo;
+use super::migrate::clear_cache_call;
 use super::names::SiteName;
 use super::record::{Progress, Record};
 use super::settings::Apps;
@@ -34,10 +35,10 @@ struct Install {
 }
 
 /// What each app requires.
-type Requires = BTreeMap<String, Vec<String>>;
+pub(super) type Requires = BTreeMap<String, Vec<String>>;
 
 /// All that the settings ask for, each after what it requires. The framework is in every site.
-fn wanted(apps: &Apps, image: &[String], requires: &Requires) -> Vec<String> {
+pub(super) fn wanted(apps: &Apps, image: &[String], requires: &Requires) -> Vec<String> {
     let is_allowed =
         |app: &String| apps.allowed.as_ref().is_none_or(|allowed| allowed.contains(app)) && !apps.denied.contains(app);
     let of_image = image.iter().filter(|app| apps.all_of_image && is_allowed(app));
@@ -80,6 +81,7 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
             image.join(", ")
         )));
     }
+    stage.await_servers()?;
     stage.each_site(|site, record, echo| on_site(stage, (&wanted, &image), site, record, echo))
 }
 
@@ -110,6 +112,11 @@ fn on_site(
         )));
     }
     let todo = missing(wanted, &before, interrupted.as_deref());
+    if !todo.is_empty() {
+        // The cache says which modules there are. Those of a new app are none to a process that finds it as it was, so that
+        // the app would count as installed without any of its tables.
+        stage.run(&clear_cache_call(site), echo)?;
+    }
     for Install { app, is_forced } in &todo {
         record.change(site, |record| {
             (record.progress, record.note) = (Progress::Running, format!("installing {app}"));

@@ -20,7 +20,7 @@ const APPS: &str = "apps.txt";
 /// Waits for the servers, then writes both files.
 pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
     let echo = stage.echo();
-    stage.servers().await_all(|text| echo.note(text))?;
+    stage.await_servers()?;
     echo.note("database and Redis let us in");
     let sites = stage.bench.sites();
     if merge(sites, &wanted(&stage.settings))? {

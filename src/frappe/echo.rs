@@ -52,8 +52,9 @@ impl<'a> Echo<'a> {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = fs::metadata(path).and_then(|found| found.modified()).ok();
         if changed.is_some() && changed != seen.0 {
-            seen.0 = changed;
+            // What is only half written by now is read again.
             if let Ok(Some(config)) = SiteConfig::read_path(path) {
+                seen.0 = changed;
                 config.secrets().iter().for_each(|secret| seen.1.add_secret(secret));
             }
         }

@@ -2,6 +2,7 @@
 
 use super::apps;
 use super::assets::{self, Deed};
+use super::bench::Bench;
 use super::config;
 use super::migrate;
 use super::names::SiteName;
@@ -41,27 +42,34 @@ fn site_lines(settings: &Settings, site: &SiteName) -> Vec<String> {
 }
 
 fn apps_lines(settings: &Settings, site: &SiteName) -> Vec<String> {
-    let mut apps = settings.apps.wanted.clone();
-    if settings.apps.all_of_image {
-        apps.push("APP".to_owned());
+    let image = Bench::new(settings.bench_dir(), &settings.sites_dir).apps().unwrap_or_default();
+    // What they require of each other only bench's Python knows.
+    let wanted = apps::wanted(&settings.apps, &image, &apps::Requires::new());
+    let install = |app: &String| format!("unless it is installed: {}", apps::install_call(site, app, false));
+    let mut lines = vec![apps::installed_call(site).to_string()];
+    if !wanted.is_empty() {
+        lines.push(format!("unless all are installed: {}", migrate::clear_cache_call(site)));
     }
-    let installs = apps.iter().map(|app| {
-        let which = if app == "APP" { "each other app of the image that is not" } else { "unless it is" };
-        format!("{which} installed: {}", apps::install_call(site, app, false))
-    });
-    std::iter::once(apps::installed_call(site).to_string()).chain(installs).collect()
+    lines.extend(wanted.iter().map(install));
+    if wanted.len() > 1 {
+        lines.push("each after the apps that it requires".to_owned());
+    }
+    lines
 }
 
 fn migrate_lines(settings: &Settings, site: &SiteName) -> Vec<String> {
     if !settings.migrations {
         return vec![format!("nothing in {site} (RUN_MIGRATIONS_ON_BOOT=no)")];
     }
-    let mut calls = vec![migrate::maintenance_call(site, true), migrate::queue_call(site)];
+    let config = format!("{site}/site_config.json");
+    let mut calls = vec![migrate::queue_call(site)];
     calls.extend(settings.backup.then(|| migrate::backup_call(site)));
     calls.extend([migrate::migrate_call(site), migrate::clear_cache_call(site)]);
-    let mut lines: Vec<String> = calls.iter().map(ToString::to_string).collect();
-    lines.push(format!("unless it was on before: {}", migrate::maintenance_call(site, false)));
-    lines
+    let calls = calls.iter().map(ToString::to_string);
+    std::iter::once(format!("{config}: maintenance_mode=1"))
+        .chain(calls)
+        .chain([format!("{config}: maintenance_mode=0, unless it was on before")])
+        .collect()
 }
 
 fn assets_lines(settings: &Settings) -> Vec<String> {

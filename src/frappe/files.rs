@@ -1,6 +1,6 @@
 //! Small files that somebody else may read at any moment: they find the old one or the new one, whole.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -35,6 +35,22 @@ pub(super) fn read(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
+/// Takes a lock that bench knows, by its file, which stays. `None`: somebody else has it.
+pub(super) fn lock(path: &Path) -> io::Result<Option<File>> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Whether somebody has that lock now. A file that is left over says nothing.
+pub(super) fn is_locked(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     // One that a killed predecessor with our pid has left.
     let _ = fs::remove_file(path);
@@ -58,6 +74,17 @@ fn beside(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_is_held_until_it_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("locks/x.lock");
+        assert!(!is_locked(&path));
+        let held = lock(&path).unwrap();
+        assert!(held.is_some() && is_locked(&path) && lock(&path).unwrap().is_none());
+        drop(held);
+        assert!(!is_locked(&path) && path.exists());
+    }
 
     #[test]
     fn files_and_links_are_replaced_whole_and_nothing_is_left_over() {

@@ -4,9 +4,10 @@
 //! that fails stays failed until a person has looked at it; one whose process was killed is continued.
 
 use std::collections::BTreeSet;
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,10 +30,31 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Begun {
     /// Maintenance mode before we turned it on; kept until it is restored, whichever revision does that.
     was_in_maintenance: Option<bool>,
-    /// The backup from before the first migration that has not ended well since.
-    backup: Option<String>,
+    /// The oldest first; from before each migration since the step last ended well.
+    backups: Vec<Backup>,
     /// The revision that has been migrated to.
     done: Option<String>,
+}
+
+/// A dump of a site's database.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Backup {
+    /// The revision whose migration came next.
+    before: String,
+    path: String,
+}
+
+impl Begun {
+    /// The newest one.
+    fn backup_before(&self, revision: &str) -> Option<&Backup> {
+        self.backups.iter().rfind(|backup| backup.before == revision)
+    }
+
+    /// What has been done, for people.
+    fn describe(&self, revision: &str) -> String {
+        let backup = self.backup_before(revision).map(|backup| format!(", backup {}", backup.path));
+        format!("migrated{}", backup.unwrap_or_default())
+    }
 }
 
 /// Migrates every site that is not done yet.
@@ -41,46 +63,43 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
         stage.echo().note("RUN_MIGRATIONS_ON_BOOT=no: nothing is migrated");
         return Ok(());
     }
+    // What fails because a server is away would count for the worst.
+    stage.await_servers()?;
     stage.each_site(|site, record, echo| on_site(stage, site, record, echo))
 }
 
 fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<String, Trouble> {
     let begun = record.of(site).own;
     if begun.done.as_ref() == Some(&stage.revision) {
-        return Ok(record.of(site).note);
+        return Ok(begun.describe(&stage.revision));
     }
-    close(stage, site, record, echo)?;
-    say_undo(stage, record)?;
+    let has_served_since = close(stage, site, record, echo)?;
     drain(stage, site, record, echo)?;
-    if stage.settings.backup && record.of(site).own.backup.is_none() {
+    if stage.settings.backup && (has_served_since || begun.backup_before(&stage.revision).is_none()) {
         back_up(stage, site, record, echo)?;
     }
     record.tell(site, Progress::Running, "migrating")?;
     migrate(stage, site, echo)?;
     stage.run(&clear_cache_call(site), echo)?;
-    stage.servers().forget_assets()?;
+    stage.servers().forget_assets(|text| echo.note(text))?;
     open(stage, site, record, echo)?;
-    let backup = record.of(site).own.backup;
-    let note = backup.map_or_else(|| "migrated".to_owned(), |path| format!("migrated, backup {path}"));
-    record.change(site, |record| {
-        record.own.done = Some(stage.revision.clone());
-        record.note.clone_from(&note);
-    })?;
-    Ok(note)
+    record.change(site, |record| record.own.done = Some(stage.revision.clone()))?;
+    Ok(record.of(site).own.describe(&stage.revision))
 }
 
 /// Nobody is served while tables change. What was before is written down once: a successor must not take our own "on" for it.
-/// Where somebody has opened the site since, as after a rollback, a backup from before lacks what has come in.
-fn close(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<(), Trouble> {
+/// `true`: somebody has opened the site since, as after a rollback, and an earlier backup lacks what has come in.
+fn close(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<bool, Trouble> {
     let is_on = is_in_maintenance(&stage.bench, site)?;
-    let begun = record.of(site).own;
-    if begun.was_in_maintenance.is_none() {
+    let was_on = record.of(site).own.was_in_maintenance;
+    if was_on.is_none() {
         record.change(site, |record| record.own.was_in_maintenance = Some(is_on))?;
-    } else if let (false, Some(backup)) = (is_on, begun.backup) {
-        echo.note(&format!("{site} has been opened since {backup}, which is not its newest state any more"));
-        record.change(site, |record| record.own.backup = None)?;
     }
-    if is_on { Ok(()) } else { stage.run(&maintenance_call(site, true), echo).map(drop) }
+    say_undo(stage, record)?;
+    if !is_on {
+        switch_maintenance(stage, site, true, echo)?;
+    }
+    Ok(was_on == Some(false) && !is_on)
 }
 
 fn open(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<(), Trouble> {
@@ -88,9 +107,20 @@ fn open(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>)
     if was_on == Some(true) {
         echo.note(&format!("{site} was in maintenance mode before, and stays there"));
     } else if is_in_maintenance(&stage.bench, site)? {
-        stage.run(&maintenance_call(site, false), echo)?;
+        switch_maintenance(stage, site, false, echo)?;
     }
-    record.change(site, |record| record.own.was_in_maintenance = None)
+    record.change(site, |record| record.own.was_in_maintenance = None)?;
+    say_undo(stage, record)
+}
+
+fn switch_maintenance(stage: &Stage, site: &SiteName, is_on: bool, echo: &Echo<'_>) -> Result<(), Trouble> {
+    let directory = stage.bench.site(site.as_str());
+    echo.note(&format!("maintenance mode {}", if is_on { "on" } else { "off" }));
+    match SiteConfig::write_maintenance(&directory, is_on) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Trouble::NotYet(format!("somebody else is changing the configuration of {site}"))),
+        Err(error) => Err(Trouble::of_file(&SiteConfig::path(&directory), &error)),
+    }
 }
 
 fn is_in_maintenance(bench: &Bench, site: &SiteName) -> Result<bool, Trouble> {
@@ -144,36 +174,51 @@ fn back_up(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
     let directory = stage.bench.site(site.as_str()).join("private/backups");
     let before = dumps(&directory);
     stage.run(&backup_call(site), echo)?;
-    let new: Vec<PathBuf> = dumps(&directory).difference(&before).cloned().collect();
-    // Their names begin with the time.
-    let Some(path) = new.last() else {
+    let after = dumps(&directory);
+    // Their names begin with the time, in whole seconds: one that was interrupted just now may have had the same.
+    let Some((path, _)) = after.difference(&before).last() else {
         return Err(Trouble::Failed(format!(
             "bench has ended well, but there is no new backup in {}",
             directory.display()
         )));
     };
     echo.note(&format!("backup: {}", path.display()));
-    record.change(site, |record| record.own.backup = Some(path.display().to_string()))?;
+    let backup = Backup { before: stage.revision.clone(), path: path.display().to_string() };
+    record.change(site, |record| record.own.backups.push(backup))?;
     say_undo(stage, record)
 }
 
 /// The dumps of the database in a directory of backups.
-fn dumps(directory: &Path) -> BTreeSet<PathBuf> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_dump = |path: &PathBuf| path.to_string_lossy().ends_with("-database.sql.gz");
-    entries.filter(is_dump).collect()
+fn dumps(directory: &Path) -> BTreeSet<(PathBuf, Option<SystemTime>)> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let is_dump = |entry: &DirEntry| entry.file_name().to_string_lossy().ends_with("-database.sql.gz");
+    let written = |entry: &DirEntry| entry.metadata().and_then(|found| found.modified()).ok();
+    entries.filter(is_dump).map(|entry| (entry.path(), written(&entry))).collect()
 }
 
-/// What brings back the state from before, for whoever has to roll back.
+/// Says what brings back the state from before, for whoever has to roll back.
 fn say_undo(stage: &Stage, record: &Record<Begun>) -> Result<(), Trouble> {
-    let lines = stage.settings.sites.iter().filter_map(|site| {
-        let backup = record.of(site).own.backup?;
-        let bench = stage.bench.root().display();
-        Some(format!(
-            "cd {bench} && bench --site {site} restore {backup} --force && bench --site {site} set-maintenance-mode off"
-        ))
-    });
+    let bench = stage.bench.root().display().to_string();
+    let lines = stage.settings.sites.iter().flat_map(|site| undo(&bench, site, &record.of(site).own));
     record.say_undo(lines.collect())
+}
+
+/// The commands for one site. Maintenance mode is ours to turn off if we have turned it on.
+fn undo(bench: &str, site: &SiteName, begun: &Begun) -> Vec<String> {
+    let open = match begun.was_in_maintenance {
+        Some(false) => format!(" && {}", open_call(site)),
+        _ => String::new(),
+    };
+    let restore = |Backup { path, .. }: &Backup| {
+        format!("cd {bench} && {}{open}", Call::on(site.as_str(), &["restore", path, "--force"]))
+    };
+    match begun.backups.as_slice() {
+        [] if open.is_empty() => Vec::new(),
+        [] => vec![format!("# {site}: restore a backup of your own, then"), format!("cd {bench}{open}")],
+        [only] => vec![restore(only)],
+        // Somebody may have worked in between, so which one is wanted is not for us to say.
+        several => several.iter().map(|backup| format!("{}   # before {}", restore(backup), backup.before)).collect(),
+    }
 }
 
 fn migrate(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<(), Trouble> {
@@ -196,8 +241,9 @@ fn migrate(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<(), Troubl
     )))
 }
 
-pub(super) fn maintenance_call(site: &SiteName, is_on: bool) -> Call {
-    Call::on(site.as_str(), &["set-maintenance-mode", if is_on { "on" } else { "off" }])
+/// For people: we write the file ourselves, in one step.
+fn open_call(site: &SiteName) -> Call {
+    Call::on(site.as_str(), &["set-maintenance-mode", "off"])
 }
 
 pub(super) fn queue_call(site: &SiteName) -> Call {
@@ -221,12 +267,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_brings_back_the_state_from_before_is_what_has_been_done() {
+        let site = SiteName::parse("a.localhost").unwrap();
+        let said = |was_in_maintenance, backups: &[(&str, &str)]| {
+            let backup = |&(before, path): &(&str, &str)| Backup { before: before.to_owned(), path: path.to_owned() };
+            let begun = Begun { was_in_maintenance, backups: backups.iter().map(backup).collect(), done: None };
+            undo("/bench", &site, &begun).join("\n")
+        };
+        assert_eq!(said(None, &[]), "");
+        assert_eq!(said(Some(true), &[]), "");
+        insta::assert_snapshot!(said(Some(false), &[]), @"
+        # a.localhost: restore a backup of your own, then
+        cd /bench && bench --site a.localhost set-maintenance-mode off
+        ");
+        insta::assert_snapshot!(said(Some(false), &[("v2", "/b/2.sql.gz")]), @"cd /bench && bench --site a.localhost restore /b/2.sql.gz --force && bench --site a.localhost set-maintenance-mode off");
+        insta::assert_snapshot!(said(Some(true), &[("v2", "/b/2.sql.gz"), ("v3", "/b/3.sql.gz")]), @"
+        cd /bench && bench --site a.localhost restore /b/2.sql.gz --force   # before v2
+        cd /bench && bench --site a.localhost restore /b/3.sql.gz --force   # before v3
+        ");
+    }
+
+    #[test]
     fn only_dumps_of_databases_count_as_backups() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["20261121-a-database.sql.gz", "20261120-a-database.sql.gz", "20261121-a-site_config_backup.json"] {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
-        let found: Vec<PathBuf> = dumps(dir.path()).into_iter().collect();
+        let found: Vec<PathBuf> = dumps(dir.path()).into_iter().map(|(path, _)| path).collect();
         assert_eq!(found.last().unwrap(), &dir.path().join("20261121-a-database.sql.gz"));
         assert_eq!(found.len(), 2);
         assert!(dumps(Path::new("/nowhere")).is_empty());

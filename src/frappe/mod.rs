@@ -1,4 +1,4 @@
-//! The preset for Frappe and ERPNext: N identical replicas that bring themselves up.
+//! The preset for Frappe and `ERPNext`: N identical replicas that bring themselves up.
 //!
 //! | step | does | begins after |
 //! |---|---|---|
@@ -7,6 +7,19 @@
 //! | `apps` | installs the apps of the image that are missing | `site` |
 //! | `migrate` | backs up if asked to, and migrates each site | `apps` |
 //! | `assets` | links the image's bundles, or builds them | `config` |
+//!
+//! # Decisions
+//!
+//! - **The database's name is always given**, made as older benches make it: newer ones make up a random one, and then nobody could tell
+//!   whether the database of a site that is not there is one of ours.
+//! - **We log in as bench does before each creation, not once**: a takeover comes an hour later, perhaps.
+//! - **`bench use` and `bench set-config` are not called**: they truncate a file that all replicas read. What they write is written in
+//!   one step, by the leader alone.
+//! - **Half-made sites go to `archived` on the volume**: the bench's own place may be read-only.
+//! - **Dependencies are installed one by one before what requires them**: force does not reach them.
+//! - **Queued jobs are waited for only while a worker is alive**: where a whole stack begins together, workers wait for us.
+//! - **A backup is taken once for each migration that has not ended well**, so that it is always from before the first try.
+//! - **A migration's exit code is final; its death by a signal is not.** The former is bench's word, the latter an accident.
 //!
 //! It uses what any embedding program can use: steps that are commands, their record, their exit codes. Each step is a process
 //! of this program under a shim, and calls bench's own Python.
@@ -70,7 +83,8 @@ impl Preset for Frappe {
         };
         let steps = steps(brief, settings.as_ref());
         let needs = settings.as_ref().map(needs).unwrap_or_default();
-        let plan = PresetPlan::new(steps, &needs)?;
+        let plan = PresetPlan::new(steps, &[])?;
+        let plan = needs.iter().try_fold(plan, |plan, (need, settings)| plan.need(need, settings))?;
         Ok(plan.secrets(settings.iter().flat_map(Settings::secrets)))
     }
 
@@ -129,15 +143,16 @@ fn perform(step: &str, stage: &Stage) -> Result<(), Trouble> {
     }
 }
 
-/// What has to answer before anybody leads. That it lets us in is looked at by the first step.
-fn needs(settings: &Settings) -> Vec<String> {
+/// What has to answer before anybody leads, and the settings that say where it is. That it lets us in is looked at by the
+/// first step.
+fn needs(settings: &Settings) -> Vec<(String, &'static str)> {
     let database = &settings.database;
     let host = if database.host.contains(':') { format!("[{}]", database.host) } else { database.host.clone() };
-    let redises = [&settings.redises.cache, &settings.redises.queue].into_iter();
-    let mut needs = vec![format!("tcp://{host}:{}", database.port)];
-    for url in redises.filter(|url| cfg!(feature = "redis") && url.starts_with("redis://")) {
-        if !needs.contains(url) {
-            needs.push(url.clone());
+    let mut needs = vec![(format!("tcp://{host}:{}", database.port), servers::DATABASE)];
+    for (_, variables, url) in settings.redises.each() {
+        let is_known = needs.iter().any(|(need, _)| need == url);
+        if cfg!(feature = "redis") && url.starts_with("redis://") && !is_known {
+            needs.push((url.to_owned(), variables));
         }
     }
     needs
@@ -167,7 +182,7 @@ fn check_bench(settings: &Settings) -> Vec<Problem> {
     let absent: Vec<&str> =
         settings.apps.wanted.iter().filter(|app| !image.contains(app)).map(String::as_str).collect();
     if !absent.is_empty() {
-        let text = format!("{} is not in this image, which has {}", absent.join(", "), image.join(", "));
+        let text = format!("this image has no {}; it has {}", absent.join(", no "), image.join(", "));
         problems.push(Problem::new("APPS", text));
     }
     problems

@@ -8,10 +8,11 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::bench::{Bench, is_there, shown};
+use super::bench::{Bench, Finished, is_there, shown};
 use super::call::Call;
 use super::config;
 use super::echo::Echo;
+use super::files;
 use super::names::SiteName;
 use super::record::{Progress, Record};
 use super::servers::{Found, Own};
@@ -65,6 +66,8 @@ enum Why {
     HalfMade,
     /// There is a database of the name, and no site.
     DatabaseAlone,
+    /// There is a whole database, and a site's directory that does not say that it is its own.
+    NoConfig,
     /// We cannot look.
     Unknown,
 }
@@ -86,6 +89,7 @@ fn judge(facts: &Facts) -> Verdict {
             }
         }
         (false, true) => Verdict::Refuse(Why::DatabaseAlone),
+        (true, _) if is_whole => Verdict::Refuse(Why::NoConfig),
         (true, _) => Verdict::Refuse(Why::HalfMade),
     }
 }
@@ -101,6 +105,9 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
 }
 
 fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<String, Trouble> {
+    if is_being_created(&stage.bench, site) {
+        return Err(somebody_creates(site));
+    }
     let facts = look(stage, site, record, echo)?;
     let verdict = judge(&facts);
     if stage.settings.skip_init && !matches!(verdict, Verdict::Keep) {
@@ -132,7 +139,13 @@ fn look(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>)
         Ok(config) => config,
         // bench does not write it in one step, so a creation of ours that was killed may have torn it.
         Err(error) if error.kind() == io::ErrorKind::InvalidData && creating.is_some() => None,
-        Err(error) => return Err(Trouble::ForGood(format!("{}: {error}", SiteConfig::path(&directory).display()))),
+        Err(error) => {
+            let path = SiteConfig::path(&directory).display().to_string();
+            return Err(Trouble::ForGood(format!(
+                "{path}: {error}; put it back (db_name, db_password, encryption_key), from \
+                 {site}/private/backups/*-site_config_backup.json if there is one, then\n    bellwether retry"
+            )));
+        }
     };
     let config = config.filter(|config| config.text("db_name").is_some());
     let servers = stage.servers();
@@ -154,12 +167,28 @@ fn look(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>)
 fn remove(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<(), Trouble> {
     let call = drop_call(&stage.settings, site, &shown(stage.bench.sites().join(ARCHIVE)));
     let finished = stage.bench.run(&call, echo)?;
-    if !finished.status.success() && finished.said("Lock wait timeout") {
-        return Err(Trouble::NotYet(format!(
-            "somebody still uses the database of {site}, which was left half-made; stop whoever serves it"
-        )));
-    }
+    expect_unused(&finished, site)?;
     finished.expect_success(&call)
+}
+
+/// What somebody's session holds cannot be removed before that ends.
+fn expect_unused(finished: &Finished, site: &SiteName) -> Result<(), Trouble> {
+    let words = ["Lock wait timeout", "due to lock timeout", "being accessed by other users"];
+    if finished.status.success() || !words.iter().any(|words| finished.said(words)) {
+        return Ok(());
+    }
+    Err(Trouble::NotYet(format!(
+        "somebody still uses the database of {site}, which was left half-made; stop whoever serves it"
+    )))
+}
+
+/// Whether a `bench new-site` is at work, ours or not: nothing that it makes is to be judged or removed before it ends.
+fn is_being_created(bench: &Bench, site: &SiteName) -> bool {
+    files::is_locked(&bench.site(site.as_str()).join("locks/bench_new_site.lock"))
+}
+
+fn somebody_creates(site: &SiteName) -> Trouble {
+    Trouble::NotYet(format!("somebody else is creating {site}"))
 }
 
 fn create(
@@ -177,12 +206,13 @@ fn create(
     let mut call = new_site_call(&stage.settings, site, scope_option(&stage.bench)?, name);
     if is_over {
         // Proved ours, and without the row that makes a site whole.
-        call = call.words(&["--force"]);
+        call = call.words(&["--force"]).lock_wait(LOCK_WAIT_SECS);
     }
     let finished = stage.bench.run(&call, echo)?;
     if finished.said("LockTimeoutError") {
-        return Err(Trouble::NotYet(format!("somebody else is creating {site}")));
+        return Err(somebody_creates(site));
     }
+    expect_unused(&finished, site)?;
     finished.expect_success(&call)?;
     let facts = look(stage, site, record, echo)?;
     if judge(&facts) != Verdict::Keep {
@@ -241,29 +271,30 @@ fn skipped(stage: &Stage, site: &SiteName, facts: &Facts) -> String {
 /// Why we do not touch it, and what a person could do.
 fn refusal(stage: &Stage, site: &SiteName, name: &str, why: Why) -> String {
     let directory = stage.shown_site(site);
-    let sites = stage.bench.sites().display();
-    let restore =
-        format!("    cd {} && bench --site {site} restore BACKUP.sql.gz --force", stage.bench.root().display());
+    let bench = format!("    cd {} && bench", stage.bench.root().display());
+    let root = format!("--db-root-username {}", stage.settings.database.root_user);
     let retry = "    bellwether retry";
     match why {
         Why::HalfMade => format!(
             "{site} is neither whole (Administrator has no password in its database {name}) nor was it begun by us, so it is \
              not touched\n\
-             if its data is wanted, restore a backup over it:\n{restore}\n{retry}\n\
-             if nothing in it is wanted, remove it, and it is created anew:\n    \
-             cd {} && bench drop-site {site} --no-backup --force\n    \
-             rm -r {directory}   # if it is still there\n{retry}",
-            stage.bench.root().display()
+             if its data is wanted, restore a backup over it:\n\
+             {bench} --site {site} restore BACKUP.sql.gz --force {root}\n{retry}\n\
+             if nothing in it is wanted, remove it, and it is created anew:\n\
+             {bench} drop-site {site} --no-backup --force {root}\n    \
+             rm -r {directory}   # if it is still there\n{retry}"
         ),
-        Why::DatabaseAlone => format!(
-            "there is a database {name} for {site}, but no {directory}: another volume may belong to it, so it is not \
+        Why::DatabaseAlone | Why::NoConfig => format!(
+            "there is a database {name} for {site}, but no {directory}/site_config.json that says so{}, so it is not \
              touched\n\
-             if that is lost, put its site_config.json (db_name, db_password, encryption_key) back into {directory}, then\n{retry}\n\
-             if the database is not wanted, drop it (`DROP DATABASE {name}` at the server), then\n{retry}"
+             if that is lost, put it back (db_name, db_password, encryption_key), then\n{retry}\n\
+             if the database is not wanted, drop it (`DROP DATABASE {name}` at the server){}, then\n{retry}",
+            if why == Why::NoConfig { "" } else { ": another volume may belong to it" },
+            if why == Why::NoConfig { format!(", remove {directory}") } else { String::new() },
         ),
         Why::Unknown => format!(
             "{site} cannot be told to be whole: its own database user finds no password of Administrator, and DB_ROOT_PASS is \
-             not set; set it, or repair {sites}/{site}/site_config.json"
+             not set; set it, or repair {directory}/site_config.json"
         ),
     }
 }
@@ -290,7 +321,7 @@ mod tests {
             ((false, false), nothing, found(true, false), true, Verdict::CreateOver),
             // A whole database without its site: never ours to touch, whatever the record says.
             ((false, false), nothing, found(true, true), true, refuse(Why::DatabaseAlone)),
-            ((true, false), nothing, found(true, true), true, refuse(Why::HalfMade)),
+            ((true, false), nothing, found(true, true), true, refuse(Why::NoConfig)),
             ((true, false), nothing, found(false, false), false, refuse(Why::HalfMade)),
             ((true, false), nothing, found(false, false), true, Verdict::CreateOver),
             ((true, true), nothing, found(false, false), true, Verdict::Repair),

@@ -1,6 +1,8 @@
-//! A site's own `site_config.json`: read, never written, by us.
+//! A site's own `site_config.json`. Of what it says, we write maintenance mode and nothing else.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -29,6 +31,20 @@ impl SiteConfig {
             Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "is no JSON object")),
             Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         }
+    }
+
+    /// Writes down whether web workers answer 503. In one step, which `bench set-maintenance-mode` does not take: killed
+    /// after it has emptied the file, it takes the password of the database along, and the key of all that is encrypted
+    /// there. `Ok(false)`: somebody else holds the lock that bench takes for changes of this file.
+    pub(super) fn write_maintenance(site_dir: &Path, is_on: bool) -> io::Result<bool> {
+        let Some(_lock) = files::lock(&site_dir.join("locks/site_config.lock"))? else { return Ok(false) };
+        // Where it is a link, it stays one.
+        let path = fs::canonicalize(SiteConfig::path(site_dir))?;
+        let SiteConfig(mut map) = SiteConfig::read_path(&path)?.ok_or(io::ErrorKind::NotFound)?;
+        map.insert("maintenance_mode".to_owned(), Value::from(u8::from(is_on)));
+        let mode = fs::metadata(&path)?.permissions().mode() & 0o7777;
+        files::replace(&path, &serde_json::to_vec_pretty(&map)?, mode)?;
+        Ok(true)
     }
 
     pub(super) fn text(&self, key: &str) -> Option<&str> {
@@ -77,6 +93,27 @@ mod tests {
         for text in ["{}", "{\"maintenance_mode\":0}", "{\"maintenance_mode\":\"0\"}", "{\"maintenance_mode\":null}"] {
             assert!(!config(text).is_in_maintenance(), "{text}");
         }
+    }
+
+    #[test]
+    fn nothing_but_maintenance_mode_is_changed_and_nobody_sees_half_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, elsewhere) = (SiteConfig::path(dir.path()), dir.path().join("elsewhere"));
+        fs::create_dir(dir.path().join("locks")).unwrap();
+        fs::write(&elsewhere, r#"{"db_password":"hunter2","b":[1]}"#).unwrap();
+        fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+        let mut reader = fs::File::open(&path).unwrap();
+        assert!(SiteConfig::write_maintenance(dir.path(), true).unwrap());
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        let written = SiteConfig::read(dir.path()).unwrap().unwrap();
+        assert_eq!(Value::from(written.0), serde_json::json!({"db_password":"hunter2","b":[1],"maintenance_mode":1}));
+        assert_eq!(io::read_to_string(&mut reader).unwrap(), r#"{"db_password":"hunter2","b":[1]}"#);
+        let _held = files::lock(&dir.path().join("locks/site_config.lock")).unwrap().unwrap();
+        assert!(!SiteConfig::write_maintenance(dir.path(), false).unwrap());
+        fs::write(&elsewhere, "").unwrap();
+        assert!(SiteConfig::read(dir.path()).is_err());
     }
 
     #[test]

@@ -50,6 +50,12 @@ impl Stage {
         Servers::new(&self.bench, &self.settings)
     }
 
+    /// Waits until all servers let us in. They may have gone since an earlier step saw them: with a whole host, for one.
+    pub(super) fn await_servers(&self) -> Result<(), Trouble> {
+        let echo = self.echo();
+        self.servers().await_all(|text| echo.note(text))
+    }
+
     /// For what concerns no site.
     pub(super) fn echo(&self) -> Echo<'_> {
         Echo::new(&self.mask)
@@ -98,11 +104,21 @@ impl Stage {
             }
         });
         let troubles = troubles.into_inner().expect("nobody panics while holding it");
-        if sites.len() > 1 {
-            let echo = self.echo();
-            troubles.iter().for_each(|(site, trouble)| echo.note(&format!("{site}: {}", trouble.text())));
+        self.sum_up(troubles)
+    }
+
+    /// What the troubles of single sites come to.
+    fn sum_up(&self, troubles: Vec<(SiteName, Trouble)>) -> Result<(), Trouble> {
+        let (echo, all) = (self.echo(), self.settings.sites.len());
+        let failed: Vec<String> = troubles.iter().map(|(site, _)| site.to_string()).collect();
+        if all > 1 {
+            for (site, trouble) in &troubles {
+                echo.note(&format!("{site}: {}", trouble.text()));
+            }
         }
-        Trouble::worst(troubles.into_iter().map(|(_, trouble)| trouble)).map_or(Ok(()), Err)
+        let Some(worst) = Trouble::worst(troubles.into_iter().map(|(_, trouble)| trouble)) else { return Ok(()) };
+        let summary = format!("{} of {all} sites could not be done: {}", failed.len(), failed.join(", "));
+        Err(if all > 1 { worst.saying(summary) } else { worst })
     }
 
     /// How a person names a file of the bench.

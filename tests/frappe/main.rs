@@ -1,13 +1,26 @@
 //! The preset for Frappe: the built binary against a stand-in for bench that has every hazard of the real one.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod apps;
 mod boot;
+mod border;
+mod config;
+mod held;
+#[path = "../it/isolate.rs"]
+mod isolate;
+mod kill;
+mod kills;
+mod migrate;
+mod preflight;
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
 #[path = "../it/replica.rs"]
 mod replica;
 mod scenario;
+mod settings;
 mod stack;
+mod stand_in;
+mod state;
 mod trace;
 #[path = "../it/wait.rs"]
 mod wait;

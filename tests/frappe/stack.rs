@@ -21,8 +21,12 @@ pub(crate) const ADMIN_PASSWORD: &str = "adm1n-of-the-site";
 pub(crate) const SITE: &str = "a.localhost";
 
 /// The stand-in's tools.
+///
+/// By the system's Python: a version manager's may be closed to the users that steps run as.
 fn tool(name: &str) -> Command {
-    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench").join(name))
+    let mut command = Command::new("/usr/bin/python3");
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench").join(name));
+    command
 }
 
 /// Runs a tool, which has to succeed, and returns what it printed.
@@ -55,6 +59,7 @@ pub(crate) struct Stack {
     pub(crate) queue: RedisServer,
     env: BTreeMap<String, String>,
     mark: String,
+    image: Image,
 }
 
 impl Stack {
@@ -96,7 +101,7 @@ impl Stack {
             ("STANDIN_TRACE", path("trace")),
         ];
         let env = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let stack = Stack { scratch, cache, queue, env, mark };
+        let stack = Stack { scratch, cache, queue, env, mark, image: image.clone() };
         stack.make_image("v1", image);
         stack
     }
@@ -114,6 +119,11 @@ impl Stack {
         run(&mut make);
     }
 
+    /// An image of a newer revision, with the apps that it has.
+    pub(crate) fn make_newer(&self, rev: &str) {
+        self.make_image(rev, &self.image);
+    }
+
     /// A variable that every replica sees.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Stack {
         self.env.insert(name.to_owned(), value.to_owned());
@@ -124,6 +134,11 @@ impl Stack {
     pub(crate) fn without(mut self, name: &str) -> Stack {
         self.env.remove(name);
         self
+    }
+
+    /// As quick as it gets: phases take a tenth of their time, and a dead leader is noticed after a second.
+    pub(crate) fn quick(self) -> Stack {
+        self.env("STANDIN_SPEED", "10").env("STEP_STALE_SECS", "1")
     }
 
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
@@ -150,6 +165,12 @@ impl Stack {
 
     pub(crate) fn has(&self, name: &str) -> bool {
         fs::symlink_metadata(self.path(name)).is_ok()
+    }
+
+    /// The names in the root of the volume, a line each.
+    pub(crate) fn markers(&self) -> String {
+        let names = fs::read_dir(self.path("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect::<Vec<_>>().join("\n")
     }
 
     pub(crate) fn read(&self, name: &str) -> String {

@@ -46,6 +46,11 @@ class Calling(Case):
         self.assertEqual(self.stop("new-site:lock", *self.new_site(), number=signal.SIGTERM)[0], -signal.SIGTERM)
         self.assertEqual(self.stop("new-site:lock", *self.new_site(site="b"), number=signal.SIGINT)[0], 1)
 
+    def test_stops_as_often_as_it_was_asked_to(self):
+        for _ in range(2):
+            self.assertEqual(self.stop("new-site:dir:2", *self.new_site("--force"))[1]["phase"], "dir")
+        self.works(*self.new_site("--force"), STANDIN_STOP_AT="new-site:dir:2")
+
     def test_the_command_line_logs_its_arguments(self):
         subprocess.run([os.path.join(self.bench, "bench"), "--site", "a", "migrate", "--secret"], env=self.environment,
                        capture_output=True)

@@ -6,8 +6,7 @@ import time
 from .telling import need
 
 # Everything of a first boot but the build, which runs beside it.
-COLD = ["new-site", "install-app alpha", "install-app beta", "set-maintenance-mode on", "migrate", "clear-cache",
-        "set-maintenance-mode off"]
+COLD = ["new-site", "clear-cache", "install-app alpha", "install-app beta", "migrate", "clear-cache"]
 
 
 def cold_boot(world):

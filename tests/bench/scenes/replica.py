@@ -14,7 +14,7 @@ LINE = re.compile(r"^(\S+Z) +(INFO|WARN|ERROR) (.*)$")
 OF_STEP = re.compile(r" step=\w+$")
 # Of what a step says: the commands, and what the preset itself says.
 TOLD = re.compile(
-    r"^(\S+: )?(bench |.*left half-made|.*default site|backup: |jobs are |database and Redis|.*was in maintenance"
+    r"^(\S+: )?(bench |.*left half-made|.*default site|backup: |jobs are |database and Redis|.*maintenance"
     r"|.*written step=|assets |.*nothing is migrated|step )"
 )
 SILENT = re.compile(r"a lease in Redis elects")

@@ -230,9 +230,8 @@ def short(call):
     words = [word for word in call.split()[1:] if not word.startswith("-")]
     if " --site " in call:
         words = words[1:]
-    many = {"install-app": 2, "set-maintenance-mode": 2}
     forced = " --force" if words[0] == "install-app" and "--force" in call else ""
-    return " ".join(words[: many.get(words[0], 1)]) + forced
+    return " ".join(words[: 2 if words[0] == "install-app" else 1]) + forced
 
 
 def kinds(processes):

@@ -43,9 +43,11 @@ class Run:
         """Reaches a phase, and stays in it for a while, or for ever, or fails in it."""
         self.event("phase", phase=name)
         here = "%s:%s" % (self.command, name)
-        if here in environ.text("STANDIN_STOP_AT").split() and self.is_first_to_stop(name):
-            while True:
-                time.sleep(3600)
+        for wish in environ.text("STANDIN_STOP_AT").split():
+            command, phase, *times = wish.split(":")
+            if (command, phase) == (self.command, name) and self.stops(name, here, times):
+                while True:
+                    time.sleep(3600)
         for wish in environ.text("STANDIN_FAIL_AT").split():
             command, phase, *times = wish.split(":")
             if (command, phase) == (self.command, name) and is_left(here, times):
@@ -63,10 +65,24 @@ class Run:
                 return float(value)
         return PACE.get(self.command, {}).get(name, 10)
 
+    def stops(self, name, here, times):
+        """Whether this call has to stop here, a number of times at most; each is noted in a file, before anybody sees it."""
+        if not times:
+            return self.is_first_to_stop(name)
+        notes = (os.path.join(environ.database_dir(), "stopped-at-%s-%d" % (here, 1 + n)) for n in range(int(times[0])))
+        note = next((note for note in notes if not os.path.exists(note)), None)
+        if note is None:
+            return False
+        os.close(os.open(note, os.O_WRONLY | os.O_CREAT))
+        if self.is_first_to_stop(name):
+            return True
+        os.unlink(note)
+        return False
+
     def is_first_to_stop(self, name):
         """Whoever reads `stopped-at` reads all of it."""
         final = os.path.join(environ.database_dir(), "stopped-at")
-        temporary = "%s-%d" % (final, os.getpid())
+        temporary = "%s.%d" % (final, os.getpid())
         with open(temporary, "w", encoding="utf-8") as file:
             json.dump({"pid": os.getpid(), "ppid": os.getppid(), "phase": name, "argv": self.argv}, file)
         try:

@@ -86,7 +86,7 @@ def make(run, site, given, force):
         run.phase("administrator")
         schema.set_administrator(db, secrets_given.administrator)
         for app in given.get("install-app", []):
-            apps.install(run, db, app, force=False)
+            apps.install(run, db, app, False, place.apps())
         run.phase("finish")
         schema.set_single(db, "System Settings", "enable_scheduler", "0")
     print("*** Scheduler is disabled ***")
