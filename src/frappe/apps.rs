@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use super::echo::Echo;
-use super::migrate::clear_cache_call;
 use super::names::SiteName;
 use super::record::{Progress, Record};
 use super::settings::Apps;
@@ -82,6 +81,7 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
         )));
     }
     stage.await_servers()?;
+    stage.servers().forget_modules(|text| stage.echo().note(text))?;
     stage.each_site(|site, record, echo| on_site(stage, (&wanted, &image), site, record, echo))
 }
 
@@ -112,11 +112,6 @@ fn on_site(
         )));
     }
     let todo = missing(wanted, &before, interrupted.as_deref());
-    if !todo.is_empty() {
-        // The cache says which modules there are. Those of a new app are none to a process that finds it as it was, so that
-        // the app would count as installed without any of its tables.
-        stage.run(&clear_cache_call(site), echo)?;
-    }
     for Install { app, is_forced } in &todo {
         record.change(site, |record| {
             (record.progress, record.note) = (Progress::Running, format!("installing {app}"));

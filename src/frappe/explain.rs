@@ -47,9 +47,6 @@ fn apps_lines(settings: &Settings, site: &SiteName) -> Vec<String> {
     let wanted = apps::wanted(&settings.apps, &image, &apps::Requires::new());
     let install = |app: &String| format!("unless it is installed: {}", apps::install_call(site, app, false));
     let mut lines = vec![apps::installed_call(site).to_string()];
-    if !wanted.is_empty() {
-        lines.push(format!("unless all are installed: {}", migrate::clear_cache_call(site)));
-    }
     lines.extend(wanted.iter().map(install));
     if wanted.len() > 1 {
         lines.push("each after the apps that it requires".to_owned());

@@ -6,7 +6,7 @@ import time
 from .telling import need
 
 # Everything of a first boot but the build, which runs beside it.
-COLD = ["new-site", "clear-cache", "install-app alpha", "install-app beta", "migrate", "clear-cache"]
+COLD = ["new-site", "install-app alpha", "install-app beta", "migrate", "clear-cache"]
 
 
 def cold_boot(world):
