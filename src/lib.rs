@@ -52,7 +52,7 @@
 //! | `lease` | the key in Redis that says who should try to lead |
 //! | `needs` | what a plan waits for before anybody leads |
 //! | `commands` | what the binary does (feature `cli`) |
-//! | `frappe` | the preset for Frappe and ERPNext (feature `frappe`) |
+//! | `frappe` | the preset for Frappe (feature `frappe`) |
 //! | `test_util` | rehearsals of a plan in virtual time (feature `test-util`) |
 //!
 //! **Stability.** The root and `test_util`, with what their signatures name, are the embedding API, which follows semantic

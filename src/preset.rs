@@ -16,7 +16,43 @@ use crate::settings::{Env, Notice, Problem, Setting, StepCommand};
 /// A ready-made plan for one kind of application, which `BELLWETHER_PRESET` names.
 ///
 /// Its steps are commands that call this very program again as [`step_command`] says; there, [`Preset::perform`] does the
-/// work.
+/// work. A binary of your own that knows it is three lines around `commands::main(arguments, Presets(&[&Shop]))`.
+///
+/// ```
+/// use bellwether::{Env, Preset, PresetBrief, PresetPlan, Problem, Setting, Step, step_command};
+/// use std::{ffi::OsString, path::Path};
+///
+/// #[derive(Debug)]
+/// struct Shop;
+///
+/// impl Preset for Shop {
+///     fn name(&self) -> &'static str {
+///         "shop"
+///     }
+///     fn default_volume(&self) -> &'static str {
+///         "/srv/shop/shared"
+///     }
+///     fn settings(&self) -> &'static [Setting] {
+///         &[]
+///     }
+///     fn plan(&self, brief: &PresetBrief<'_>) -> Result<PresetPlan, Vec<Problem>> {
+///         if brief.may_lead && brief.env.lookup("SHOP_TOKEN").is_none() {
+///             return Err(vec![Problem::new("SHOP_TOKEN", "is not set; set it to what opens the shop")]);
+///         }
+///         let step = Step::command("fill", step_command(self, "fill")).max_attempts(brief.step_attempts);
+///         PresetPlan::new(vec![step.explain(["fill every shelf"])], &[])
+///     }
+///     fn perform(&self, step: &str, _env: &Env) -> i32 {
+///         i32::from(step != "fill")
+///     }
+///     fn localize(&self, _volume: &Path, _lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<(), String> {
+///         Ok(())
+///     }
+/// }
+/// # let env = Env::from_iter([("SHOP_TOKEN", "x")]);
+/// # let brief = PresetBrief { env: &env, volume: None, may_lead: true, step_timeout: None, step_attempts: 3 };
+/// # assert!(Shop.plan(&brief).is_ok());
+/// ```
 pub trait Preset: fmt::Debug + Sync {
     /// What `BELLWETHER_PRESET` calls it: letters, digits and hyphens.
     fn name(&self) -> &'static str;

@@ -71,6 +71,7 @@ fn missing(wanted: &[String], installed: &[String], interrupted: Option<&str>) -
 
 /// Installs in every site what is missing.
 pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
+    stage.await_servers()?;
     let bench = &stage.bench;
     let image = bench.apps().map_err(|error| Trouble::of_file(&bench.root().join("apps"), &error))?;
     let wanted = wanted(&stage.settings.apps, &image, &requires(stage, &image)?);
@@ -80,7 +81,6 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
             image.join(", ")
         )));
     }
-    stage.await_servers()?;
     stage.each_site(|site, record, echo| on_site(stage, (&wanted, &image), site, record, echo))
 }
 

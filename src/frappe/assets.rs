@@ -84,8 +84,14 @@ fn link(bench: &Path, sites: &Path) -> io::Result<Option<String>> {
 
 /// A name that is free: `assets.before-1`.
 fn aside(path: &Path) -> std::path::PathBuf {
-    let free = (1..).map(|number| path.with_extension(format!("before-{number}"))).find(|path| !is_there(path));
-    free.expect("there is always a greater number")
+    let mut number = 1;
+    loop {
+        let free = path.with_extension(format!("before-{number}"));
+        if !is_there(&free) {
+            return free;
+        }
+        number += 1;
+    }
 }
 
 fn build(stage: &Stage) -> Result<Option<String>, Trouble> {

@@ -36,12 +36,20 @@ pub(super) struct Begun {
     done: Option<String>,
 }
 
+impl Begun {
+    /// What has been done, for people.
+    fn describe(&self) -> String {
+        self.backup.as_ref().map_or_else(|| "migrated".to_owned(), |path| format!("migrated, backup {path}"))
+    }
+}
+
 /// Migrates every site that is not done yet.
 pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
     if !stage.settings.migrations {
         stage.echo().note("RUN_MIGRATIONS_ON_BOOT=no: nothing is migrated");
         return Ok(());
     }
+    // What fails because a server is away would count for the worst.
     stage.await_servers()?;
     stage.each_site(|site, record, echo| on_site(stage, site, record, echo))
 }
@@ -49,12 +57,16 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
 fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<String, Trouble> {
     let begun = record.of(site).own;
     if begun.done.as_ref() == Some(&stage.revision) {
-        return Ok(record.of(site).note);
+        return Ok(begun.describe());
+    }
+    if begun.done.is_some() {
+        // An earlier revision's migration of this site ended well, though others' did not: its backup is none of this one's.
+        record.change(site, |record| (record.own.done, record.own.backup) = (None, None))?;
     }
     say_undo(stage, record)?;
     close(stage, site, record, echo)?;
     drain(stage, site, record, echo)?;
-    if stage.settings.backup && begun.backup.is_none() {
+    if stage.settings.backup && record.of(site).own.backup.is_none() {
         back_up(stage, site, record, echo)?;
     }
     record.tell(site, Progress::Running, "migrating")?;
@@ -62,13 +74,8 @@ fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
     stage.run(&clear_cache_call(site), echo)?;
     stage.servers().forget_assets(|text| echo.note(text))?;
     open(stage, site, record, echo)?;
-    let backup = record.of(site).own.backup;
-    let note = backup.map_or_else(|| "migrated".to_owned(), |path| format!("migrated, backup {path}"));
-    record.change(site, |record| {
-        record.own.done = Some(stage.revision.clone());
-        record.note.clone_from(&note);
-    })?;
-    Ok(note)
+    record.change(site, |record| record.own.done = Some(stage.revision.clone()))?;
+    Ok(record.of(site).own.describe())
 }
 
 /// Nobody is served while tables change. What was before is written down once: a successor must not take our own "on" for it.

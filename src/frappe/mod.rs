@@ -1,4 +1,4 @@
-//! The preset for Frappe and ERPNext: N identical replicas that bring themselves up.
+//! The preset for Frappe and `ERPNext`: N identical replicas that bring themselves up.
 //!
 //! | step | does | begins after |
 //! |---|---|---|
@@ -7,6 +7,20 @@
 //! | `apps` | installs the apps of the image that are missing | `site` |
 //! | `migrate` | backs up if asked to, and migrates each site | `apps` |
 //! | `assets` | links the image's bundles, or builds them | `config` |
+//!
+//! # Decisions
+//!
+//! - **The database's name is always given**, made as older benches make it: newer ones make up a random one, and then nobody could tell
+//!   whether the database of a site that is not there is one of ours.
+//! - **We log in as bench does before each creation, not once**: a takeover comes an hour later, perhaps.
+//! - **`bench use`, `set-config` and `set-maintenance-mode` are not called**: they truncate a file that all replicas read, and whoever
+//!   is killed just then leaves it empty, without the database's password and the encryption key. What they write is written in one
+//!   step, by the leader alone.
+//! - **Half-made sites go to `archived` on the volume**: the bench's own place may be read-only.
+//! - **Dependencies are installed one by one before what requires them**: force does not reach them.
+//! - **Queued jobs are waited for only while a worker is alive**: where a whole stack begins together, workers wait for us.
+//! - **A backup is taken once for each migration that has not ended well**, so that it is always from before the first try.
+//! - **A migration's exit code is final; its death by a signal is not.** The former is bench's word, the latter an accident.
 //!
 //! It uses what any embedding program can use: steps that are commands, their record, their exit codes. Each step is a process
 //! of this program under a shim, and calls bench's own Python.

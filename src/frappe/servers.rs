@@ -11,11 +11,15 @@ use super::settings::{Database, Redises, Settings};
 use super::site_config::SiteConfig;
 use super::trouble::Trouble;
 use crate::process::boottime;
+use crate::protocol::Timestamp;
 
 /// Between two tries.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 /// How often to say that a server is waited for.
 const REMIND_EVERY: Duration = Duration::from_secs(30);
+
+const DATABASE: &str = "the database server";
+const ROOT_SETTINGS: &str = "DB_HOST, DB_PORT, DB_ROOT_USER and DB_ROOT_PASS";
 
 /// What a server said no with.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
@@ -65,6 +69,24 @@ pub(super) struct Own {
     pub(super) whole: bool,
 }
 
+/// One server that is asked whether it lets us in.
+struct Question {
+    what: &'static str,
+    settings: &'static str,
+    request: Value,
+}
+
+/// What several questions came to, in their order.
+#[derive(Debug, Deserialize)]
+struct Answers {
+    answers: Vec<Answer>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    error: Option<Refusal>,
+}
+
 /// The servers of a stack.
 pub(super) struct Servers<'a> {
     bench: &'a Bench,
@@ -81,28 +103,39 @@ impl<'a> Servers<'a> {
 
     /// Waits until one can log in everywhere. `say` is told whom we wait for.
     pub(super) fn await_all(&self, say: impl Fn(&str)) -> Result<(), Trouble> {
+        let questions = self.questions();
+        let requests: Vec<&Value> = questions.iter().map(|question| &question.request).collect();
+        let ask = || self.ask::<Answers>(&json!({"op": "several", "requests": requests}));
+        self.wait_for(&say, || {
+            let answers = match ask()? {
+                Ok(Answers { answers }) => answers,
+                Err(refusal) => return Ok(Err(("the probe", "the bench's env", refusal))),
+            };
+            let refused = questions.iter().zip(answers).find_map(|(question, answer)| Some((question, answer.error?)));
+            Ok(refused.map_or(Ok(()), |(question, refusal)| Err((question.what, question.settings, refusal))))
+        })
+    }
+
+    /// Whom to ask whether they let us in: each server once.
+    fn questions(&self) -> Vec<Question> {
+        let mut questions: Vec<Question> = Vec::new();
         if let Some(root) = self.root() {
-            self.wait_for("the database server", "DB_HOST, DB_PORT, DB_ROOT_USER and DB_ROOT_PASS", &say, || {
-                self.ask::<Value>(&json!({"op": "database", "server": root}))
-            })?;
+            let request = json!({"op": "database", "server": root});
+            questions.push(Question { what: DATABASE, settings: ROOT_SETTINGS, request });
         }
         let Redises { cache, queue, socketio } = self.redises;
         let redises = [
             ("the cache's Redis", "REDIS_CACHE, or REDIS_HOST, REDIS_CACHE_PORT and REDIS_PASS", cache),
             ("the queue's Redis", "REDIS_QUEUE, or REDIS_HOST, REDIS_QUEUE_PORT and REDIS_PASS", queue),
-            (
-                "the websocket server's Redis",
-                "REDIS_SOCKETIO, or REDIS_HOST, REDIS_SOCKETIO_PORT and REDIS_PASS",
-                socketio,
-            ),
+            ("the websocket's Redis", "REDIS_SOCKETIO, or REDIS_HOST, REDIS_SOCKETIO_PORT and REDIS_PASS", socketio),
         ];
-        for (at, (what, settings, url)) in redises.iter().enumerate() {
-            if redises[..at].iter().any(|(_, _, earlier)| earlier == url) {
-                continue;
+        for (what, settings, url) in redises {
+            let request = json!({"op": "redis", "url": url});
+            if questions.iter().all(|question| question.request != request) {
+                questions.push(Question { what, settings, request });
             }
-            self.wait_for(what, settings, &say, || self.ask::<Value>(&json!({"op": "redis", "url": url})))?;
         }
-        Ok(())
+        questions
     }
 
     /// What the server's administrator finds of a site's database, called `name` or as bench calls it. `None`: we cannot
@@ -111,8 +144,7 @@ impl<'a> Servers<'a> {
         let Some(root) = self.root() else { return Ok(None) };
         let path = shown(self.bench.site(site));
         let request = json!({"op": "site", "server": root, "name": name, "path": path});
-        let settings = "DB_HOST, DB_PORT, DB_ROOT_USER and DB_ROOT_PASS";
-        self.wait_for("the database server", settings, &say, || self.ask(&request)).map(Some)
+        self.wait_for(&say, || Ok(self.ask(&request)?.map_err(|refusal| (DATABASE, ROOT_SETTINGS, refusal)))).map(Some)
     }
 
     /// What a site's own user finds of its database.
@@ -126,7 +158,7 @@ impl<'a> Servers<'a> {
             "password": config.text("db_password").unwrap_or_default(),
         });
         let request = json!({"op": "own", "server": server, "name": name});
-        self.wait_for("the database server", "DB_HOST and DB_PORT", &say, || self.ask(&request))
+        self.wait_for(&say, || Ok(self.ask(&request)?.map_err(|refusal| (DATABASE, "DB_HOST and DB_PORT", refusal))))
     }
 
     /// How many workers of background jobs are alive.
@@ -142,7 +174,8 @@ impl<'a> Servers<'a> {
     /// Lets every process look up the built assets anew: clearing the cache leaves this key.
     pub(super) fn forget_assets(&self, say: impl Fn(&str)) -> Result<(), Trouble> {
         let request = json!({"op": "forget", "url": self.redises.cache, "key": "assets_json"});
-        self.wait_for("the cache's Redis", "REDIS_CACHE", &say, || self.ask::<Value>(&request)).map(drop)
+        let refused = |refusal| ("the cache's Redis", "REDIS_CACHE", refusal);
+        self.wait_for(&say, || Ok(self.ask::<Value>(&request)?.map_err(refused))).map(drop)
     }
 
     fn root(&self) -> Option<Value> {
@@ -162,35 +195,33 @@ impl<'a> Servers<'a> {
         }
     }
 
-    /// Asks until there is an answer, or the limit has passed.
+    /// Asks until nobody refuses, or the limit has passed. A refusal comes with who it is of, and the settings to look at.
     fn wait_for<T>(
         &self,
-        what: &str,
-        settings: &str,
         say: impl Fn(&str),
-        ask: impl Fn() -> Result<Result<T, Refusal>, Trouble>,
+        ask: impl Fn() -> Result<Result<T, (&'static str, &'static str, Refusal)>, Trouble>,
     ) -> Result<T, Trouble> {
         let begun = boottime::now();
-        let mut said: Option<(String, crate::protocol::Timestamp)> = None;
+        let mut said: Option<(String, Timestamp)> = None;
         loop {
-            let refusal = match ask()? {
+            let (what, settings, refusal) = match ask()? {
                 Ok(answer) => return Ok(answer),
-                Err(refusal) => refusal,
+                Err(refused) => refused,
             };
             let text = refusal.explain(what, settings);
             let now = boottime::now();
+            let waited = now.since(begun);
             if refusal.is_final() {
                 return Err(Trouble::ForGood(text));
             }
-            if self.wait.is_some_and(|limit| now.since(begun) >= limit) {
-                return Err(Trouble::Failed(format!(
-                    "{text}; waited {} s (BELLWETHER_NEEDS_WAIT_SECS)",
-                    now.since(begun).as_secs()
-                )));
+            if self.wait.is_some_and(|limit| waited >= limit) {
+                let waited = waited.as_secs();
+                return Err(Trouble::Failed(format!("{text}; waited {waited} s (BELLWETHER_NEEDS_WAIT_SECS)")));
             }
-            if said.as_ref().is_none_or(|(class, at)| *class != refusal.class || now.since(*at) >= REMIND_EVERY) {
+            let kind = format!("{what} {}", refusal.class);
+            if said.as_ref().is_none_or(|(before, at)| *before != kind || now.since(*at) >= REMIND_EVERY) {
                 say(&format!("waiting: {text}"));
-                said = Some((refusal.class, now));
+                said = Some((kind, now));
             }
             sleep(TRY_EVERY);
         }

@@ -72,6 +72,7 @@ pub(super) enum Assets {
 
 /// Everything the steps need to know.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub(super) struct Settings {
     /// The directory of the sites: the volume.
     pub(super) sites_dir: PathBuf,
@@ -359,7 +360,7 @@ fn filled(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
-/// MariaDB allows 64 characters, PostgreSQL 63.
+/// The servers allow 63 characters, or 64.
 fn database_name(text: &str) -> Result<String, String> {
     let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if is_plain && !text.is_empty() && text.len() <= 63 {

@@ -106,7 +106,9 @@ impl Stage {
         let troubles = troubles.into_inner().expect("nobody panics while holding it");
         if sites.len() > 1 {
             let echo = self.echo();
-            troubles.iter().for_each(|(site, trouble)| echo.note(&format!("{site}: {}", trouble.text())));
+            for (site, trouble) in &troubles {
+                echo.note(&format!("{site}: {}", trouble.text()));
+            }
         }
         Trouble::worst(troubles.into_iter().map(|(_, trouble)| trouble)).map_or(Ok(()), Err)
     }

@@ -99,7 +99,7 @@ pub static SETTINGS: &[Setting] = &[
     setting(n::PRESET, "preset", "NAME", Unset, "a ready-made plan, to which the steps of a plan file are added"),
     Setting {
         aliases: n::VOLUME_ALIASES,
-        ..setting(n::VOLUME, "volume", "DIR", Required, "the directory that all replicas share; a preset knows its own")
+        ..setting(n::VOLUME, "volume", "DIR", Required, "the directory that all replicas share")
     },
     Setting {
         file: true,
@@ -181,27 +181,36 @@ pub static SETTINGS: &[Setting] = &[
     setting(n::LOG_FORMAT, "log-format", "text|json", Value("text"), "how log lines are written to stderr"),
 ];
 
-/// A table of settings as the README shows it, in Markdown.
+/// A table of settings as the README shows it, in Markdown. Without flags, it has no column for them.
 pub fn markdown(settings: &[Setting]) -> String {
+    let has_flags = settings.iter().any(|setting| setting.flag.is_some());
+    let row = |cells: [&str; 4]| match cells {
+        [name, flag, default, help] if has_flags => format!("| {name} | {flag} | {default} | {help} |"),
+        [name, _, default, help] => format!("| {name} | {default} | {help} |"),
+    };
     let line = |setting: &Setting| {
-        let mut names = format!("`{}`", setting.variable);
-        for alias in setting.aliases {
-            names = format!("{names} (`{alias}`)");
-        }
-        if setting.file {
-            names = format!("{names} (`{}_FILE`)", setting.variable);
-        }
         let flag = setting.flag.map_or_else(String::new, |flag| format!("`--{flag}`"));
         let default = match setting.default {
             Required => "required".to_owned(),
             Unset => String::new(),
             Value(value) => format!("`{value}`"),
         };
-        format!("| {names} | {flag} | {default} | {} |", setting.help)
+        row([&names_of(setting), &flag, &default, setting.help])
     };
-    let head = ["| variable | flag | default | meaning |", "|---|---|---|---|"].map(str::to_owned);
+    let rule = if has_flags { "|---|---|---|---|" } else { "|---|---|---|" };
+    let head = [row(["variable", "flag", "default", "meaning"]), rule.to_owned()];
     let lines: Vec<String> = head.into_iter().chain(settings.iter().map(line)).collect();
     lines.join("\n") + "\n"
+}
+
+/// Its variable, and in brackets every other one that says the same.
+fn names_of(setting: &Setting) -> String {
+    let names = std::iter::once(setting.variable).chain(setting.aliases.iter().copied());
+    let files = names.clone().filter(|_| setting.file).map(|name| format!("{name}_FILE"));
+    let mut all = names.map(str::to_owned).chain(files).map(|name| format!("`{name}`"));
+    let first = all.next().unwrap_or_default();
+    let others: Vec<String> = all.collect();
+    if others.is_empty() { first } else { format!("{first} ({})", others.join(", ")) }
 }
 
 /// The setting of that variable, which must be one of [`names`].
@@ -264,7 +273,7 @@ mod tests {
     fn the_readme_shows_every_setting() {
         let text = markdown(SETTINGS);
         assert_eq!(text.lines().count(), SETTINGS.len() + 2);
-        insta::assert_snapshot!(text.lines().nth(4).unwrap(), @"| `BELLWETHER_VOLUME` (`SITES_DIR`) | `--volume` | required | the directory that all replicas share; a preset knows its own |");
+        insta::assert_snapshot!(text.lines().nth(5).unwrap(), @"| `BELLWETHER_VOLUME` (`SITES_DIR`) | `--volume` | required | the directory that all replicas share |");
         insta::assert_snapshot!(text.lines().nth(9).unwrap(), @"| `LOCK_REDIS_PASS` (`LOCK_REDIS_PASS_FILE`) |  |  | the password of LOCK_REDIS_HOST |");
     }
 

@@ -14,13 +14,7 @@ fn three_replicas_do_everything_once_and_serve() {
     let mut deeds = trace.deeds();
     // It runs beside the others.
     deeds.retain(|deed| *deed != "build");
-    let expected = [
-        "new-site",
-        "install-app",
-        "install-app",
-        "migrate",
-        "clear-cache",
-    ];
+    let expected = ["new-site", "install-app", "install-app", "migrate", "clear-cache"];
     assert_eq!(deeds, expected);
     assert_eq!(trace.of("build").len(), 1);
     for marker in [".configured", ".site_created", ".apps_installed", ".migrated", ".assets_built", ".ready"] {

@@ -58,7 +58,7 @@ pub(crate) fn die(replica: &mut Replica, way: Way, Stopped { pid, .. }: &Stopped
         Way::Container => replica.kill_tree(),
         Way::Leader => {
             replica.kill();
-            wait_until("its shims to have stopped everything", || !is_alive(*pid));
+            wait_until("its shims to have stopped the call", || !is_alive(*pid));
         }
         Way::Stop => {
             replica.signal(Signal::TERM);

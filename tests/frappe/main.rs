@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod boot;
+mod border;
 mod kill;
 mod kills;
 #[path = "../redis_server/mod.rs"]
@@ -9,6 +10,7 @@ mod redis_server;
 #[path = "../it/replica.rs"]
 mod replica;
 mod stack;
+mod stand_in;
 mod state;
 mod trace;
 #[path = "../it/wait.rs"]

@@ -21,8 +21,12 @@ pub(crate) const ADMIN_PASSWORD: &str = "adm1n-of-the-site";
 pub(crate) const SITE: &str = "a.localhost";
 
 /// The stand-in's tools.
+///
+/// By the system's Python: a version manager's may be closed to the users that steps run as.
 fn tool(name: &str) -> Command {
-    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench").join(name))
+    let mut command = Command::new("/usr/bin/python3");
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench").join(name));
+    command
 }
 
 /// Runs a tool, which has to succeed, and returns what it printed.

@@ -6,7 +6,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use bellwether::exit::Exit;
-use bellwether::settings::{self, LoadedPlan, SETTINGS, STEP_VARIABLES, Scan, StepDefaults, scan};
+use bellwether::frappe::{FRAPPE_SETTINGS, Frappe};
+use bellwether::settings::{self, LoadedPlan, Overlay, SETTINGS, STEP_VARIABLES, Scan, Settings, StepDefaults, scan};
+use bellwether::{Env, Presets, Problem};
 use tempfile::TempDir;
 
 const README: &str = include_str!("../../README.md");
@@ -33,14 +35,17 @@ fn variables(text: &str) -> Vec<&str> {
 
 #[test]
 fn the_settings_are_those_of_the_code() {
-    assert!(README.contains(&settings::markdown(SETTINGS)), "the table should be:\n{}", settings::markdown(SETTINGS));
+    for table in [SETTINGS, FRAPPE_SETTINGS] {
+        assert!(README.contains(&settings::markdown(table)), "the table should be:\n{}", settings::markdown(table));
+    }
 }
 
 #[test]
 fn every_variable_it_speaks_of_exists() {
     let known = |name: &str| {
-        let of_settings = SETTINGS.iter().any(|s| {
-            s.variable == name || s.aliases.contains(&name) || s.file && name.strip_suffix("_FILE") == Some(s.variable)
+        let of_settings = SETTINGS.iter().chain(FRAPPE_SETTINGS).any(|s| {
+            let mut names = std::iter::once(s.variable).chain(s.aliases.iter().copied());
+            names.any(|known| known == name || s.file && name.strip_suffix("_FILE") == Some(known))
         });
         of_settings || STEP_VARIABLES.contains(&name)
     };
@@ -127,25 +132,52 @@ fn what_is_typed_by_hand_does_what_is_shown() {
     assert_eq!(sorted(printed), sorted(shown.lines().map(plain).collect()), "{stdout}");
 }
 
-#[test]
-fn its_yaml_is_yaml_and_sets_what_a_replica_needs() {
+/// A block of YAML, read by somebody else's parser.
+fn yaml(info: &str) -> serde_json::Value {
     let check = "import json, sys\n\
                  try:\n    import yaml\n\
                  except ImportError:\n    sys.exit('python3-yaml is missing; tests/run installs it')\n\
                  print(json.dumps(yaml.safe_load(sys.stdin)))";
+    let mut python = Command::new("/usr/bin/python3");
+    let python = python.args(["-c", check]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut child = python.spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), block(info).as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{info}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn its_yaml_is_yaml_and_sets_what_a_replica_needs() {
     for (info, entry) in [("yaml compose", "/services/web/environment"), ("yaml kubernetes", "/containers/0/env")] {
-        let mut python = Command::new("/usr/bin/python3");
-        let mut python = python.args(["-c", check]).stdin(std::process::Stdio::piped());
-        python = python.stdout(std::process::Stdio::piped());
-        let mut child = python.spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), block(info).as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{info}");
-        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let environment = document.pointer(entry).unwrap().to_string();
+        let environment = yaml(info).pointer(entry).unwrap().to_string();
         for needed in ["IMAGE_REV", "BELLWETHER_PLAN", "BELLWETHER_VOLUME"] {
             assert!(environment.contains(needed), "{info}: {environment}");
         }
+    }
+}
+
+#[test]
+fn its_frappe_stack_says_all_that_the_preset_wants_to_know() {
+    let document = yaml("yaml frappe");
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    std::fs::create_dir_all(path("bench/env/bin")).unwrap();
+    for name in ["bench/env/bin/python", "secret"] {
+        std::fs::write(path(name), "s3cret").unwrap();
+    }
+    for service in ["web", "worker"] {
+        let environment = document["services"][service]["environment"].as_object().unwrap();
+        let value = |name: &str, value: &serde_json::Value| match name {
+            _ if name.ends_with("_FILE") => path("secret"),
+            "IMAGE_REV" => "v1".to_owned(),
+            _ => value.as_str().unwrap().to_owned(),
+        };
+        let said = environment.iter().map(|(name, text)| (name.clone(), value(name, text)));
+        let env: Env = said.chain([("SITES_DIR".to_owned(), path("bench/sites"))]).collect();
+        let checked = Settings::from(&env, &Overlay::new(), Presets(&[&Frappe]));
+        let (settings, notices) = checked.map_err(|problems| Problem::render(&problems)).unwrap();
+        assert_eq!((settings.plan.plan.len(), settings.may_lead, notices.len()), (5, service == "web", 0));
     }
 }
 

@@ -224,18 +224,25 @@ def required_by(app):
     return [name.rstrip("/").split("/")[-1] for name in getattr(hooks, "required_apps", [])]
 
 
-OPERATIONS = {operation.__name__: operation for operation in (database, site, own, redis, workers, forget, requires)}
+def several(request):
+    """The answers to several requests, in their order."""
+    return {"answers": [answer_to(one) for one in request["requests"]]}
+
+
+OPERATIONS = {operation.__name__: operation for operation in (database, site, own, redis, workers, forget, requires, several)}
+
+
+def answer_to(request):
+    try:
+        return {"ok": OPERATIONS[request["op"]](request)}
+    except Refused as refused:
+        return {"error": {"class": refused.kind, "text": str(refused)}}
+    except Exception as error:
+        return {"error": {"class": "other", "text": "%s: %s" % (type(error).__name__, error)}}
 
 
 def main():
-    request = json.load(sys.stdin)
-    try:
-        answer = {"ok": OPERATIONS[request["op"]](request)}
-    except Refused as refused:
-        answer = {"error": {"class": refused.kind, "text": str(refused)}}
-    except Exception as error:
-        answer = {"error": {"class": "other", "text": "%s: %s" % (type(error).__name__, error)}}
-    print(json.dumps(answer))
+    print(json.dumps(answer_to(json.load(sys.stdin))))
 
 
 main()

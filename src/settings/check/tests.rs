@@ -3,6 +3,7 @@ use std::os::unix::ffi::OsStringExt as _;
 
 use super::*;
 
+mod preset;
 mod redis;
 
 /// A plan file, and what to set so that everything is well.
@@ -126,7 +127,7 @@ fn every_problem_is_told_at_once() {
         .set("BELLWETHER_ALLOW_ROLLBACK", "yes")
         .set("BELLWETHER_LOG", "loud");
     insta::assert_snapshot!(bench.refused(), @r#"
-    BELLWETHER_PRESET: there is no preset in this version; unset it and give a plan file as BELLWETHER_PLAN
+    BELLWETHER_PRESET: there is no preset "frappe" (this build has none)
     IMAGE_REV: holds '.' at position 1; allowed are letters, digits and, after the first, '.', '_' and '-'
     BELLWETHER_VOLUME: disagrees with SITES_DIR, which means the same; unset one of them
     BELLWETHER_REDIS_URL: is neither redis://[user:password@]host[:port][/db] nor unix:///path/to/socket
@@ -154,7 +155,7 @@ fn nothing_set_names_what_is_required() {
     there are 3 problems with the settings; nothing was touched
       IMAGE_REV: is not set; set it to the revision that is being rolled out or give --rev
       BELLWETHER_VOLUME: is not set; set it to the directory that all replicas share or give --volume
-      BELLWETHER_PLAN: is not set; set it to the plan: a JSON file with the steps or give --plan
+      BELLWETHER_PLAN: is not set; set it to the plan, a JSON file with the steps, or give --plan, or name a preset with BELLWETHER_PRESET
     ");
 }
 
