@@ -63,7 +63,6 @@ fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
         // An earlier revision's migration of this site ended well, though others' did not: its backup is none of this one's.
         record.change(site, |record| (record.own.done, record.own.backup) = (None, None))?;
     }
-    say_undo(stage, record)?;
     close(stage, site, record, echo)?;
     drain(stage, site, record, echo)?;
     if stage.settings.backup && record.of(site).own.backup.is_none() {
@@ -84,6 +83,7 @@ fn close(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>
     if record.of(site).own.was_in_maintenance.is_none() {
         record.change(site, |record| record.own.was_in_maintenance = Some(is_on))?;
     }
+    say_undo(stage, record)?;
     if is_on { Ok(()) } else { switch_maintenance(stage, site, true, echo) }
 }
 
@@ -94,7 +94,8 @@ fn open(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>)
     } else if is_in_maintenance(&stage.bench, site)? {
         switch_maintenance(stage, site, false, echo)?;
     }
-    record.change(site, |record| record.own.was_in_maintenance = None)
+    record.change(site, |record| record.own.was_in_maintenance = None)?;
+    say_undo(stage, record)
 }
 
 fn switch_maintenance(stage: &Stage, site: &SiteName, is_on: bool, echo: &Echo<'_>) -> Result<(), Trouble> {
@@ -179,16 +180,21 @@ fn dumps(directory: &Path) -> BTreeSet<(PathBuf, Option<SystemTime>)> {
     entries.filter(is_dump).map(|entry| (entry.path(), written(&entry))).collect()
 }
 
-/// What brings back the state from before, for whoever has to roll back.
+/// Says what brings back the state from before, for whoever has to roll back.
 fn say_undo(stage: &Stage, record: &Record<Begun>) -> Result<(), Trouble> {
-    let lines = stage.settings.sites.iter().filter_map(|site| {
-        let backup = record.of(site).own.backup?;
-        let bench = stage.bench.root().display();
-        Some(format!(
-            "cd {bench} && bench --site {site} restore {backup} --force && bench --site {site} set-maintenance-mode off"
-        ))
-    });
-    record.say_undo(lines.collect())
+    let bench = stage.bench.root().display();
+    let undo = |site: &SiteName| {
+        let begun = record.of(site).own;
+        let open = format!("bench --site {site} set-maintenance-mode off");
+        match (begun.backup, begun.was_in_maintenance) {
+            (Some(backup), _) => Some(format!("cd {bench} && bench --site {site} restore {backup} --force && {open}")),
+            (None, Some(false)) => {
+                Some(format!("cd {bench} && {open}   # after restoring {site} yourself: no backup was taken"))
+            }
+            (None, _) => None,
+        }
+    };
+    record.say_undo(stage.settings.sites.iter().filter_map(undo).collect())
 }
 
 fn migrate(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<(), Trouble> {

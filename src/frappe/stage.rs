@@ -104,13 +104,21 @@ impl Stage {
             }
         });
         let troubles = troubles.into_inner().expect("nobody panics while holding it");
-        if sites.len() > 1 {
-            let echo = self.echo();
+        self.sum_up(troubles)
+    }
+
+    /// What the troubles of single sites come to.
+    fn sum_up(&self, troubles: Vec<(SiteName, Trouble)>) -> Result<(), Trouble> {
+        let (echo, all) = (self.echo(), self.settings.sites.len());
+        let failed: Vec<String> = troubles.iter().map(|(site, _)| site.to_string()).collect();
+        if all > 1 {
             for (site, trouble) in &troubles {
                 echo.note(&format!("{site}: {}", trouble.text()));
             }
         }
-        Trouble::worst(troubles.into_iter().map(|(_, trouble)| trouble)).map_or(Ok(()), Err)
+        let Some(worst) = Trouble::worst(troubles.into_iter().map(|(_, trouble)| trouble)) else { return Ok(()) };
+        let summary = format!("{} of {all} sites could not be done: {}", failed.len(), failed.join(", "));
+        Err(if all > 1 { worst.saying(summary) } else { worst })
     }
 
     /// How a person names a file of the bench.

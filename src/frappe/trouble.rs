@@ -25,6 +25,15 @@ impl Trouble {
         text
     }
 
+    /// The same with other words.
+    pub(super) fn saying(self, text: String) -> Trouble {
+        match self {
+            Trouble::NotYet(_) => Trouble::NotYet(text),
+            Trouble::Failed(_) => Trouble::Failed(text),
+            Trouble::ForGood(_) => Trouble::ForGood(text),
+        }
+    }
+
     pub(super) fn exit_code(&self) -> i32 {
         match self {
             Trouble::NotYet(_) => 75,
