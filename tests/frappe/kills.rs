@@ -62,7 +62,7 @@ survived! {
     calls_4: survives, "new-site:schema" Call, "drop-site:move" Call;
 
     builds_1: survives_while_building, "build:manifest" Container, "build:bundles" Stop;
-    builds_2: survives_while_building, "build:bundles" Container, "build:manifest" Leader;
+    builds_2: survives_while_building, "build:manifest" Leader, "build:bundles" Container;
     builds_3: survives_while_building, "build:manifest" Parent, "build:bundles" Call;
 
     revisions_1: |deaths| other_revisions_survive(4, &[2, 3, 3], deaths),

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod boot;
+mod canary;
 mod border;
 mod kill;
 mod kills;
@@ -12,6 +13,7 @@ mod replica;
 mod stack;
 mod stand_in;
 mod state;
+mod strangers;
 mod trace;
 #[path = "../it/wait.rs"]
 mod wait;
