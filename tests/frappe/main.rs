@@ -2,14 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod boot;
-mod canary;
 mod border;
+mod canary;
+
 mod kill;
 mod kills;
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
 #[path = "../it/replica.rs"]
 mod replica;
+mod secrets;
 mod stack;
 mod stand_in;
 mod state;

@@ -70,13 +70,18 @@ impl Stack {
 
     /// `server`: arguments for `make-server`.
     pub(crate) fn of(image: &Image, server: &[&str]) -> Stack {
+        Stack::with_redis(image, server, &[])
+    }
+
+    /// `redis`: arguments for both of the Redis servers.
+    pub(crate) fn with_redis(image: &Image, server: &[&str], redis: &[&str]) -> Stack {
         let scratch = tempfile::Builder::new().prefix("bellwether-frappe-").tempdir().unwrap();
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
         // What waits for the server before anybody leads knows ports only; whoever connects is let go at once.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         thread::spawn(move || listener.incoming().for_each(drop));
-        let (cache, queue) = (RedisServer::start(), RedisServer::start());
+        let (cache, queue) = (RedisServer::start_with(redis), RedisServer::start_with(redis));
         let path = |name: &str| scratch.path().join(name).display().to_string();
         run(tool("make-server").arg(path("db")).args(["--password", ROOT_PASSWORD]).args(server));
         let mark = format!("FRAPPE_STACK={}", path(""));

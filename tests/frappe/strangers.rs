@@ -4,13 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::kill::Way::Container;
 use crate::kill::{die, forget_stop, wait_stopped};
 use crate::stack::{ADMIN_PASSWORD, Image, ROOT_PASSWORD, SITE, Stack};
 use crate::state::Whole;
-use crate::wait::wait_until;
+use crate::wait::{signal, wait_until};
 
 fn stack_of(kind: &str) -> Stack {
     let image = Image { has_baked_assets: true, ..Image::default() };
@@ -24,7 +25,9 @@ fn stack_of(kind: &str) -> Stack {
 /// `bench new-site` by a person.
 fn new_site(stack: &Stack, more: &[&str], env: &[(&str, &str)]) -> Child {
     let mut command = Command::new(stack.bench().join("bench"));
-    command.args(["new-site", SITE, "--db-root-password", ROOT_PASSWORD, "--admin-password", ADMIN_PASSWORD]).args(more);
+    command
+        .args(["new-site", SITE, "--db-root-password", ROOT_PASSWORD, "--admin-password", ADMIN_PASSWORD])
+        .args(more);
     command.current_dir(stack.path("")).envs(stack.environment()).env_remove("STANDIN_TRACE");
     command.env("STANDIN_SPEED", "1").envs(env.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
@@ -146,8 +149,11 @@ fn a_site_that_somebody_else_is_creating_is_waited_for() {
     // Ours has looked, and lingers before the lock: the other one gets it.
     let mut replica = stack.launch().env("STANDIN_PACE", "new-site:dir=20000").start();
     wait_until("our directory", || stack.has(SITE) || !replica.is_running());
+    let ours = i32::try_from(stack.trace().of("new-site").last().unwrap().pid).unwrap();
+    signal(ours, Signal::STOP);
     let mut other = new_site(&stack, &["--force"], &[("STANDIN_STOP_AT", "new-site:schema")]);
     wait_until("the other's tables", || stack.server("stopped-at").exists());
+    signal(ours, Signal::CONT);
     replica.wait_said("LockTimeoutError");
     wait_until("patience", || replica.log().matches("somebody else is creating").count() >= 3);
     assert_eq!(stack.trace().of("drop-site").len(), 0, "what somebody is at work on is not removed");
@@ -161,11 +167,13 @@ fn a_site_that_somebody_else_is_creating_is_waited_for() {
 #[test]
 fn a_site_that_somebody_else_has_created_meanwhile_is_adopted() {
     let stack = stack_of("mariadb");
-    let pace = [("STANDIN_PACE", "new-site:schema=1500")];
-    let mut other = new_site(&stack, &[], &pace);
+    let mut other = new_site(&stack, &[], &[("STANDIN_PACE", "new-site:config=2000")]);
     wait_until("the other's site", || stack.has(&format!("{SITE}/site_config.json")));
+    let pid = i32::try_from(other.id()).unwrap();
+    signal(pid, Signal::STOP);
     let mut replica = stack.start();
     replica.wait_said("somebody else is creating");
+    signal(pid, Signal::CONT);
     assert!(other.wait().unwrap().success());
     assert_eq!(replica.wait(), 0, "{}", replica.log());
     let created = stack.trace().of("new-site").len();
