@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::kill::Way::{Call, Container, Leader, Parent, Stop};
-use crate::kill::{die, forget_stop, survive, wait_stopped};
+use crate::kill::{at_once, die, forget_stop, survive, wait_stopped};
 use crate::stack::{Image, SITE, Stack};
 use crate::state::Whole;
 
@@ -155,7 +155,7 @@ fn it_outlives_a_site_config_that_cannot_be_read() {
 /// A new volume beside the database of the old one: `new-site` of a bench on PostgreSQL would drop it without a word.
 #[test]
 fn it_outlives_a_volume_that_was_lost() {
-    for (kind, quote) in [("mariadb", '`'), ("postgres", '`')] {
+    at_once(&["mariadb", "postgres"], |kind| {
         let stack = Stack::of(&baked(), &["--type", kind]).quick().env("DB_TYPE", kind);
         stack.boot_well();
         stack.plant(SITE, "canary");
@@ -165,7 +165,7 @@ fn it_outlives_a_volume_that_was_lost() {
         fs::create_dir(stack.path("")).unwrap();
         let (code, log) = stack.boot();
         assert_eq!(code, 78, "{log}");
-        for words in ["put it back", "bellwether retry", &format!("{quote}DROP DATABASE {name}{quote}")] {
+        for words in ["put it back", "bellwether retry", &format!("`DROP DATABASE {name}`")] {
             assert!(log.contains(words), "{words}: {log}");
         }
         assert!(!stack.has(SITE));
@@ -175,5 +175,5 @@ fn it_outlives_a_volume_that_was_lost() {
         stack.boot_well();
         WHOLE.check(&stack);
         is_kept(&stack);
-    }
+    });
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::kill::Way::{Call, Container, Leader, Parent, Stop};
-use crate::kill::{Death, die, survive, wait_stopped};
+use crate::kill::{Death, at_once, die, survive, wait_stopped};
 use crate::stack::{Image, Stack};
 use crate::state::Whole;
 
@@ -33,51 +33,57 @@ fn other_revisions_survive(rev: u32, since: &'static [u32], deaths: &[Death]) {
     Whole { rev, since, ..Whole::default() }.check(&stack);
 }
 
-/// A test for each line: who dies where, one after the other.
+/// A test for each line. In each pair of brackets: who dies where, one after the other.
 macro_rules! survived {
-    ($($name:ident: $survives:expr, $($phase:literal $way:ident),+;)+) => {$(
+    ($($name:ident: $survives:expr, $([$($phase:literal $way:ident),+])+;)+) => {$(
         #[test]
         fn $name() {
-            $survives(&[$(($phase, $way)),+]);
+            let rows: &[&[Death]] = &[$(&[$(($phase, $way)),+]),+];
+            at_once(rows, |row| $survives(row));
         }
     )+};
 }
 
 survived! {
-    containers_1: survives, "new-site:dir" Container, "install-app:sync" Container, "backup:dump" Container;
-    containers_2: survives, "new-site:lock" Container, "install-app:after_install" Container, "migrate:patches" Container;
-    containers_3: survives, "new-site:config" Container, "drop-site:database" Container, "migrate:schema" Container;
-    containers_4: survives, "new-site:database" Container, "drop-site:move" Container, "migrate:finish" Container;
-    containers_5: survives, "new-site:schema" Container, "clear-cache:clear" Container;
-    containers_6: survives, "new-site:administrator" Container, "install-app:sync" Leader, "migrate:patches" Leader;
-    containers_7: survives, "new-site:finish" Container, "install-app:after_install" Leader, "migrate:schema" Stop;
-    leaders_1: survives, "new-site:database" Leader, "install-app:sync" Stop, "backup:dump" Leader, "migrate:finish" Leader;
-    leaders_2: survives, "new-site:schema" Leader, "drop-site:database" Stop, "clear-cache:clear" Leader;
-    stops_1: survives, "new-site:config" Stop, "drop-site:move" Stop, "install-app:after_install" Stop;
-    stops_2: survives, "new-site:administrator" Stop, "backup:dump" Stop, "clear-cache:clear" Stop;
-    calls_1: survives, "new-site:dir" Call, "install-app:sync" Call, "backup:dump" Call;
-    calls_2: survives, "new-site:administrator" Call, "drop-site:database" Call, "install-app:after_install" Call,
-        "migrate:patches" Call, "clear-cache:clear" Call;
-    calls_3: survives, "new-site:finish" Call, "migrate:schema" Call, "migrate:finish" Call;
-    calls_4: survives, "new-site:schema" Call, "drop-site:move" Call;
-
-    builds_1: survives_while_building, "build:manifest" Container, "build:bundles" Stop;
-    builds_2: survives_while_building, "build:manifest" Leader, "build:bundles" Container;
-    builds_3: survives_while_building, "build:manifest" Parent, "build:bundles" Call;
-
-    revisions_1: |deaths| other_revisions_survive(4, &[2, 3, 3], deaths),
-        "new-site:schema" Container, "install-app:sync" Container, "migrate:patches" Container;
-    revisions_2: |deaths| other_revisions_survive(5, &[1, 3, 3], deaths),
-        "new-site:finish" Leader, "install-app:after_install" Leader, "migrate:schema" Stop, "clear-cache:clear" Container;
-    revisions_3: |deaths| other_revisions_survive(5, &[3, 3, 3], deaths),
-        "new-site:config" Container, "drop-site:database" Leader, "backup:dump" Container, "migrate:finish" Stop;
-    revisions_4: |deaths| other_revisions_survive(3, &[3, 3, 3], deaths), "new-site:database" Stop, "drop-site:move" Stop;
+    containers_while_a_site_is_made: survives,
+        ["new-site:dir" Container, "install-app:sync" Container, "backup:dump" Container]
+        ["new-site:lock" Container, "install-app:after_install" Container, "migrate:patches" Container]
+        ["new-site:config" Container, "drop-site:database" Container, "migrate:schema" Container]
+        ["new-site:database" Container, "drop-site:move" Container, "migrate:finish" Container];
+    containers_while_a_site_is_finished: survives,
+        ["new-site:schema" Container, "clear-cache:clear" Container]
+        ["new-site:administrator" Container, "install-app:sync" Leader, "migrate:patches" Leader]
+        ["new-site:finish" Container, "install-app:after_install" Leader, "migrate:schema" Stop];
+    leaders_killed_or_stopped: survives,
+        ["new-site:database" Leader, "install-app:sync" Stop, "backup:dump" Leader, "migrate:finish" Leader]
+        ["new-site:schema" Leader, "drop-site:database" Stop, "clear-cache:clear" Leader]
+        ["new-site:config" Stop, "drop-site:move" Stop, "install-app:after_install" Stop]
+        ["new-site:administrator" Stop, "backup:dump" Stop, "clear-cache:clear" Stop];
+    calls: survives,
+        ["new-site:dir" Call, "install-app:sync" Call, "backup:dump" Call]
+        ["new-site:administrator" Call, "drop-site:database" Call, "install-app:after_install" Call,
+            "migrate:patches" Call, "clear-cache:clear" Call]
+        ["new-site:finish" Call, "migrate:schema" Call, "migrate:finish" Call]
+        ["new-site:schema" Call, "drop-site:move" Call];
+    builds: survives_while_building,
+        ["build:manifest" Container, "build:bundles" Stop]
+        ["build:manifest" Leader, "build:bundles" Container]
+        ["build:manifest" Parent, "build:bundles" Call];
+    other_revisions_make_a_site_again: |deaths| other_revisions_survive(4, &[2, 3, 3], deaths),
+        ["new-site:schema" Container, "install-app:sync" Container, "migrate:patches" Container];
+    other_revisions_take_a_site_over: |deaths| other_revisions_survive(5, &[1, 3, 3], deaths),
+        ["new-site:finish" Leader, "install-app:after_install" Leader, "migrate:schema" Stop,
+            "clear-cache:clear" Container];
+    other_revisions_repair_a_site: |deaths| other_revisions_survive(5, &[3, 3, 3], deaths),
+        ["new-site:config" Container, "drop-site:database" Leader, "backup:dump" Container, "migrate:finish" Stop];
+    other_revisions_remove_a_site: |deaths| other_revisions_survive(3, &[3, 3, 3], deaths),
+        ["new-site:database" Stop, "drop-site:move" Stop];
 }
 
 /// A server that is set up again while the leader dies lets nobody in for a while.
 #[test]
 fn a_successor_waits_for_servers_that_are_not_ready_yet() {
-    for (phase, file) in [("install-app:sync", "starting"), ("migrate:schema", "down")] {
+    at_once(&[("install-app:sync", "starting"), ("migrate:schema", "down")], |(phase, file)| {
         let stack = stack();
         let mut leader = stack.launch().env("STANDIN_STOP_AT", phase).start();
         let stopped = wait_stopped(&stack, &mut leader);
@@ -88,5 +94,5 @@ fn a_successor_waits_for_servers_that_are_not_ready_yet() {
         fs::remove_file(stack.server(file)).unwrap();
         assert_eq!(successor.wait(), 0, "{}", successor.log());
         Whole::default().check(&stack);
-    }
+    });
 }

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::kill::Way::Container;
-use crate::kill::{die, forget_stop, wait_stopped};
+use crate::kill::{at_once, die, forget_stop, wait_stopped};
 use crate::stack::{ADMIN_PASSWORD, Image, ROOT_PASSWORD, SITE, Stack};
 use crate::state::Whole;
 use crate::wait::{signal, wait_until};
@@ -70,9 +70,10 @@ fn type_in(stack: &Stack, command: &str) {
 
 #[test]
 fn what_somebody_else_has_left_half_made_is_refused_until_a_person_removes_it() {
-    for (kind, phases) in [("mariadb", &["dir", "config", "schema", "administrator"][..]), ("postgres", &["schema"])] {
+    let cases = [("mariadb", &["dir", "config", "schema", "administrator"][..]), ("postgres", &["schema"])];
+    at_once(&cases, |(kind, phases)| {
         let stack = stack_of(kind);
-        for phase in phases {
+        for phase in *phases {
             begin_site(&stack, &format!("new-site:{phase}"));
             let before = stack.check(SITE);
             let (code, log) = stack.boot();
@@ -89,7 +90,7 @@ fn what_somebody_else_has_left_half_made_is_refused_until_a_person_removes_it() 
         }
         stack.boot_well();
         Whole::default().check(&stack);
-    }
+    });
 }
 
 #[test]
@@ -109,26 +110,26 @@ fn a_database_without_a_site_is_refused_until_a_person_drops_it() {
 
 #[test]
 fn a_whole_site_that_was_there_before_us_is_adopted() {
-    for kind in ["mariadb", "postgres"] {
+    at_once(&["mariadb", "postgres"], |kind| {
         let stack = stack_of(kind);
         assert!(new_site(&stack, &["--install-app", "alpha"], &[]).wait().unwrap().success());
         stack.plant(SITE, "canary");
         stack.boot_well();
         Whole { planted: &["canary"], ..Whole::default() }.check(&stack);
         assert_eq!(stack.trace().deeds(), ["install-app", "migrate", "clear-cache"]);
-    }
+    });
 }
 
 /// Somebody's session holds what is to be removed: it is waited for, not for a day, and not counted.
 #[test]
 fn a_half_made_database_that_is_in_use_is_removed_later() {
-    for is_over in [false, true] {
+    at_once(&[false, true], |is_over| {
         let stack = stack_of("mariadb").env("STEP_MAX_ATTEMPTS", "2");
         let mut leader = stack.launch().env("STANDIN_STOP_AT", "new-site:schema").start();
         let stopped = wait_stopped(&stack, &mut leader);
         die(&mut leader, Container, &stopped);
         let name = stack.check(SITE)["db_name"].as_str().unwrap().to_owned();
-        if is_over {
+        if *is_over {
             // Then bench has to create over what is left.
             fs::remove_file(stack.path(&format!("{SITE}/site_config.json"))).unwrap();
         }
@@ -139,7 +140,7 @@ fn a_half_made_database_that_is_in_use_is_removed_later() {
         fs::remove_file(&lock).unwrap();
         assert_eq!(successor.wait(), 0, "{}", successor.log());
         Whole::default().check(&stack);
-    }
+    });
 }
 
 /// Two creations at once: ours comes second.
