@@ -18,6 +18,8 @@ use crate::wait::kill_bearing;
 
 pub(crate) const ROOT_PASSWORD: &str = "r00t-of-the-database";
 pub(crate) const ADMIN_PASSWORD: &str = "adm1n-of-the-site";
+/// A person waits longer for Redis than a replica, which asks again: `LOCK_RENEW_TTL_SECS`.
+pub(crate) const PATIENT: &str = "30";
 pub(crate) const SITE: &str = "a.localhost";
 
 /// The stand-in's tools.
@@ -244,7 +246,13 @@ impl Stack {
     /// `bellwether WORDS…` in the stack's environment: exit code, stdout and stderr.
     pub(crate) fn bellwether(&self, words: &[&str]) -> (i32, String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
-        let output = command.args(words).env_clear().envs(self.environment()).output().unwrap();
+        let output = command
+            .args(words)
+            .env_clear()
+            .envs(self.environment())
+            .env("LOCK_RENEW_TTL_SECS", PATIENT)
+            .output()
+            .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
