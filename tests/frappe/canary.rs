@@ -152,7 +152,7 @@ fn it_outlives_a_site_config_that_cannot_be_read() {
     is_kept(&stack);
 }
 
-/// A new volume beside the database of the old one: `new-site` of a bench on PostgreSQL would drop it without a word.
+/// A new volume beside the database of the old one: `new-site` of a bench would drop it on `PostgreSQL` without a word.
 #[test]
 fn it_outlives_a_volume_that_was_lost() {
     at_once(&["mariadb", "postgres"], |kind| {

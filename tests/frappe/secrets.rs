@@ -9,7 +9,6 @@ use serde_json::Value;
 use crate::kill::{Way, die, forget_stop, wait_stopped};
 use crate::replica::Replica;
 use crate::stack::{Image, SITE, Stack};
-use crate::state::Whole;
 
 /// Files that hold secrets by their nature, which bench writes, or we with mode 0600.
 const CONFIGS: [&str; 2] = ["site_config.json", "common_site_config.json"];

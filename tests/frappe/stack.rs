@@ -65,7 +65,7 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// One site, three apps, MariaDB.
+    /// One site, three apps, and the usual kind of database.
     pub(crate) fn new() -> Stack {
         Stack::of(&Image::default(), &[])
     }
