@@ -136,6 +136,17 @@ impl PresetPlan {
         Ok(PresetPlan { steps, commands, needs, secrets: Vec::new(), notices: Vec::new() })
     }
 
+    /// One thing more that it needs. `settings`: what says where it is, for whoever waits in vain.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn need(mut self, need: &str, settings: &str) -> Result<PresetPlan, Vec<Problem>> {
+        let parsed = Need::parse(need).map_err(|error| vec![Problem::new(settings, error.to_string())])?;
+        self.needs.push(parsed.set_by(settings));
+        Ok(self)
+    }
+
     /// Hides these values in everything that steps say, however short they are.
     #[must_use]
     pub fn secrets(mut self, secrets: impl IntoIterator<Item = String>) -> PresetPlan {

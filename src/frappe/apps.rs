@@ -34,10 +34,10 @@ struct Install {
 }
 
 /// What each app requires.
-type Requires = BTreeMap<String, Vec<String>>;
+pub(super) type Requires = BTreeMap<String, Vec<String>>;
 
 /// All that the settings ask for, each after what it requires. The framework is in every site.
-fn wanted(apps: &Apps, image: &[String], requires: &Requires) -> Vec<String> {
+pub(super) fn wanted(apps: &Apps, image: &[String], requires: &Requires) -> Vec<String> {
     let is_allowed =
         |app: &String| apps.allowed.as_ref().is_none_or(|allowed| allowed.contains(app)) && !apps.denied.contains(app);
     let of_image = image.iter().filter(|app| apps.all_of_image && is_allowed(app));
@@ -71,7 +71,6 @@ fn missing(wanted: &[String], installed: &[String], interrupted: Option<&str>) -
 
 /// Installs in every site what is missing.
 pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
-    stage.await_servers()?;
     let bench = &stage.bench;
     let image = bench.apps().map_err(|error| Trouble::of_file(&bench.root().join("apps"), &error))?;
     let wanted = wanted(&stage.settings.apps, &image, &requires(stage, &image)?);

@@ -2,6 +2,7 @@
 
 use super::apps;
 use super::assets::{self, Deed};
+use super::bench::Bench;
 use super::config;
 use super::migrate;
 use super::names::SiteName;
@@ -41,15 +42,16 @@ fn site_lines(settings: &Settings, site: &SiteName) -> Vec<String> {
 }
 
 fn apps_lines(settings: &Settings, site: &SiteName) -> Vec<String> {
-    let mut apps = settings.apps.wanted.clone();
-    if settings.apps.all_of_image {
-        apps.push("APP".to_owned());
+    let image = Bench::new(settings.bench_dir(), &settings.sites_dir).apps().unwrap_or_default();
+    // What they require of each other only bench's Python knows.
+    let wanted = apps::wanted(&settings.apps, &image, &apps::Requires::new());
+    let install = |app: &String| format!("unless it is installed: {}", apps::install_call(site, app, false));
+    let mut lines = vec![apps::installed_call(site).to_string()];
+    lines.extend(wanted.iter().map(install));
+    if wanted.len() > 1 {
+        lines.push("each after the apps that it requires".to_owned());
     }
-    let installs = apps.iter().map(|app| {
-        let which = if app == "APP" { "each other app of the image that is not" } else { "unless it is" };
-        format!("{which} installed: {}", apps::install_call(site, app, false))
-    });
-    std::iter::once(apps::installed_call(site).to_string()).chain(installs).collect()
+    lines
 }
 
 fn migrate_lines(settings: &Settings, site: &SiteName) -> Vec<String> {

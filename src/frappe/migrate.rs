@@ -30,16 +30,29 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Begun {
     /// Maintenance mode before we turned it on; kept until it is restored, whichever revision does that.
     was_in_maintenance: Option<bool>,
-    /// The backup from before the first migration that has not ended well since.
-    backup: Option<String>,
+    /// The oldest first; from before each migration since the step last ended well.
+    backups: Vec<Backup>,
     /// The revision that has been migrated to.
     done: Option<String>,
 }
 
+/// A dump of a site's database.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Backup {
+    /// The revision whose migration came next.
+    before: String,
+    path: String,
+}
+
 impl Begun {
+    fn backup_before(&self, revision: &str) -> Option<&Backup> {
+        self.backups.iter().find(|backup| backup.before == revision)
+    }
+
     /// What has been done, for people.
-    fn describe(&self) -> String {
-        self.backup.as_ref().map_or_else(|| "migrated".to_owned(), |path| format!("migrated, backup {path}"))
+    fn describe(&self, revision: &str) -> String {
+        let backup = self.backup_before(revision).map(|backup| format!(", backup {}", backup.path));
+        format!("migrated{}", backup.unwrap_or_default())
     }
 }
 
@@ -57,15 +70,11 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
 fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<String, Trouble> {
     let begun = record.of(site).own;
     if begun.done.as_ref() == Some(&stage.revision) {
-        return Ok(begun.describe());
-    }
-    if begun.done.is_some() {
-        // An earlier revision's migration of this site ended well, though others' did not: its backup is none of this one's.
-        record.change(site, |record| (record.own.done, record.own.backup) = (None, None))?;
+        return Ok(begun.describe(&stage.revision));
     }
     close(stage, site, record, echo)?;
     drain(stage, site, record, echo)?;
-    if stage.settings.backup && record.of(site).own.backup.is_none() {
+    if stage.settings.backup && begun.backup_before(&stage.revision).is_none() {
         back_up(stage, site, record, echo)?;
     }
     record.tell(site, Progress::Running, "migrating")?;
@@ -74,7 +83,7 @@ fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
     stage.servers().forget_assets(|text| echo.note(text))?;
     open(stage, site, record, echo)?;
     record.change(site, |record| record.own.done = Some(stage.revision.clone()))?;
-    Ok(record.of(site).own.describe())
+    Ok(record.of(site).own.describe(&stage.revision))
 }
 
 /// Nobody is served while tables change. What was before is written down once: a successor must not take our own "on" for it.
@@ -168,7 +177,8 @@ fn back_up(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
         )));
     };
     echo.note(&format!("backup: {}", path.display()));
-    record.change(site, |record| record.own.backup = Some(path.display().to_string()))?;
+    let backup = Backup { before: stage.revision.clone(), path: path.display().to_string() };
+    record.change(site, |record| record.own.backups.push(backup))?;
     say_undo(stage, record)
 }
 
@@ -182,19 +192,27 @@ fn dumps(directory: &Path) -> BTreeSet<(PathBuf, Option<SystemTime>)> {
 
 /// Says what brings back the state from before, for whoever has to roll back.
 fn say_undo(stage: &Stage, record: &Record<Begun>) -> Result<(), Trouble> {
-    let bench = stage.bench.root().display();
-    let undo = |site: &SiteName| {
-        let begun = record.of(site).own;
-        let open = format!("bench --site {site} set-maintenance-mode off");
-        match (begun.backup, begun.was_in_maintenance) {
-            (Some(backup), _) => Some(format!("cd {bench} && bench --site {site} restore {backup} --force && {open}")),
-            (None, Some(false)) => {
-                Some(format!("cd {bench} && {open}   # after restoring {site} yourself: no backup was taken"))
-            }
-            (None, _) => None,
-        }
+    let bench = stage.bench.root().display().to_string();
+    let lines = stage.settings.sites.iter().flat_map(|site| undo(&bench, site, &record.of(site).own));
+    record.say_undo(lines.collect())
+}
+
+/// The commands for one site. Maintenance mode is ours to turn off if we have turned it on.
+fn undo(bench: &str, site: &SiteName, begun: &Begun) -> Vec<String> {
+    let open = match begun.was_in_maintenance {
+        Some(false) => format!(" && {}", open_call(site)),
+        _ => String::new(),
     };
-    record.say_undo(stage.settings.sites.iter().filter_map(undo).collect())
+    let restore = |Backup { path, .. }: &Backup| {
+        format!("cd {bench} && {}{open}", Call::on(site.as_str(), &["restore", path, "--force"]))
+    };
+    match begun.backups.as_slice() {
+        [] if open.is_empty() => Vec::new(),
+        [] => vec![format!("# {site}: restore a backup of your own, then"), format!("cd {bench}{open}")],
+        [only] => vec![restore(only)],
+        // Somebody may have worked in between, so which one is wanted is not for us to say.
+        several => several.iter().map(|backup| format!("{}   # before {}", restore(backup), backup.before)).collect(),
+    }
 }
 
 fn migrate(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<(), Trouble> {
@@ -217,6 +235,11 @@ fn migrate(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<(), Troubl
     )))
 }
 
+/// For people: we write the file ourselves, in one step.
+fn open_call(site: &SiteName) -> Call {
+    Call::on(site.as_str(), &["set-maintenance-mode", "off"])
+}
+
 pub(super) fn queue_call(site: &SiteName) -> Call {
     Call::on(site.as_str(), &["ready-for-migration"])
 }
@@ -236,6 +259,27 @@ pub(super) fn clear_cache_call(site: &SiteName) -> Call {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_brings_back_the_state_from_before_is_what_has_been_done() {
+        let site = SiteName::parse("a.localhost").unwrap();
+        let said = |was_in_maintenance, backups: &[(&str, &str)]| {
+            let backup = |&(before, path): &(&str, &str)| Backup { before: before.to_owned(), path: path.to_owned() };
+            let begun = Begun { was_in_maintenance, backups: backups.iter().map(backup).collect(), done: None };
+            undo("/bench", &site, &begun).join("\n")
+        };
+        assert_eq!(said(None, &[]), "");
+        assert_eq!(said(Some(true), &[]), "");
+        insta::assert_snapshot!(said(Some(false), &[]), @"
+        # a.localhost: restore a backup of your own, then
+        cd /bench && bench --site a.localhost set-maintenance-mode off
+        ");
+        insta::assert_snapshot!(said(Some(false), &[("v2", "/b/2.sql.gz")]), @"cd /bench && bench --site a.localhost restore /b/2.sql.gz --force && bench --site a.localhost set-maintenance-mode off");
+        insta::assert_snapshot!(said(Some(true), &[("v2", "/b/2.sql.gz"), ("v3", "/b/3.sql.gz")]), @"
+        cd /bench && bench --site a.localhost restore /b/2.sql.gz --force   # before v2
+        cd /bench && bench --site a.localhost restore /b/3.sql.gz --force   # before v3
+        ");
+    }
 
     #[test]
     fn only_dumps_of_databases_count_as_backups() {

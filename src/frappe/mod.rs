@@ -84,7 +84,8 @@ impl Preset for Frappe {
         };
         let steps = steps(brief, settings.as_ref());
         let needs = settings.as_ref().map(needs).unwrap_or_default();
-        let plan = PresetPlan::new(steps, &needs)?;
+        let plan = PresetPlan::new(steps, &[])?;
+        let plan = needs.iter().try_fold(plan, |plan, (need, settings)| plan.need(need, settings))?;
         Ok(plan.secrets(settings.iter().flat_map(Settings::secrets)))
     }
 
@@ -143,15 +144,16 @@ fn perform(step: &str, stage: &Stage) -> Result<(), Trouble> {
     }
 }
 
-/// What has to answer before anybody leads. That it lets us in is looked at by the first step.
-fn needs(settings: &Settings) -> Vec<String> {
+/// What has to answer before anybody leads, and the settings that say where it is. That it lets us in is looked at by the
+/// first step.
+fn needs(settings: &Settings) -> Vec<(String, &'static str)> {
     let database = &settings.database;
     let host = if database.host.contains(':') { format!("[{}]", database.host) } else { database.host.clone() };
-    let redises = [&settings.redises.cache, &settings.redises.queue].into_iter();
-    let mut needs = vec![format!("tcp://{host}:{}", database.port)];
-    for url in redises.filter(|url| cfg!(feature = "redis") && url.starts_with("redis://")) {
-        if !needs.contains(url) {
-            needs.push(url.clone());
+    let mut needs = vec![(format!("tcp://{host}:{}", database.port), servers::DATABASE)];
+    for (_, variables, url) in settings.redises.each() {
+        let is_known = needs.iter().any(|(need, _)| need == url);
+        if cfg!(feature = "redis") && url.starts_with("redis://") && !is_known {
+            needs.push((url.to_owned(), variables));
         }
     }
     needs
@@ -181,7 +183,7 @@ fn check_bench(settings: &Settings) -> Vec<Problem> {
     let absent: Vec<&str> =
         settings.apps.wanted.iter().filter(|app| !image.contains(app)).map(String::as_str).collect();
     if !absent.is_empty() {
-        let text = format!("{} is not in this image, which has {}", absent.join(", "), image.join(", "));
+        let text = format!("this image has no {}; it has {}", absent.join(", no "), image.join(", "));
         problems.push(Problem::new("APPS", text));
     }
     problems

@@ -18,8 +18,11 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 /// How often to say that a server is waited for.
 const REMIND_EVERY: Duration = Duration::from_secs(30);
 
-const DATABASE: &str = "the database server";
-const ROOT_SETTINGS: &str = "DB_HOST, DB_PORT, DB_ROOT_USER and DB_ROOT_PASS";
+const SERVER: &str = "the database server";
+/// The settings that say where it is.
+pub(super) const DATABASE: &str = "DB_HOST and DB_PORT";
+/// The same, and how to log in as its administrator.
+const DATABASE_LOGIN: &str = "DB_HOST, DB_PORT, DB_ROOT_USER and DB_ROOT_PASS";
 
 /// What a server said no with.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
@@ -121,19 +124,10 @@ impl<'a> Servers<'a> {
         let mut questions: Vec<Question> = Vec::new();
         if let Some(root) = self.root() {
             let request = json!({"op": "database", "server": root});
-            questions.push(Question { what: DATABASE, settings: ROOT_SETTINGS, request });
+            questions.push(Question { what: SERVER, settings: DATABASE_LOGIN, request });
         }
-        let Redises { cache, queue, socketio } = self.redises;
-        let redises = [
-            ("the cache's Redis", "REDIS_CACHE, or REDIS_HOST, REDIS_CACHE_PORT and REDIS_PASS", cache),
-            ("the queue's Redis", "REDIS_QUEUE, or REDIS_HOST, REDIS_QUEUE_PORT and REDIS_PASS", queue),
-            ("the websocket's Redis", "REDIS_SOCKETIO, or REDIS_HOST, REDIS_SOCKETIO_PORT and REDIS_PASS", socketio),
-        ];
-        for (what, settings, url) in redises {
-            let request = json!({"op": "redis", "url": url});
-            if questions.iter().all(|question| question.request != request) {
-                questions.push(Question { what, settings, request });
-            }
+        for (what, settings, url) in self.redises.each() {
+            questions.push(Question { what, settings, request: json!({"op": "redis", "url": url}) });
         }
         questions
     }
@@ -144,7 +138,7 @@ impl<'a> Servers<'a> {
         let Some(root) = self.root() else { return Ok(None) };
         let path = shown(self.bench.site(site));
         let request = json!({"op": "site", "server": root, "name": name, "path": path});
-        self.wait_for(&say, || Ok(self.ask(&request)?.map_err(|refusal| (DATABASE, ROOT_SETTINGS, refusal)))).map(Some)
+        self.wait_for(&say, || Ok(self.ask(&request)?.map_err(|refusal| (SERVER, DATABASE_LOGIN, refusal)))).map(Some)
     }
 
     /// What a site's own user finds of its database.
@@ -158,7 +152,7 @@ impl<'a> Servers<'a> {
             "password": config.text("db_password").unwrap_or_default(),
         });
         let request = json!({"op": "own", "server": server, "name": name});
-        self.wait_for(&say, || Ok(self.ask(&request)?.map_err(|refusal| (DATABASE, "DB_HOST and DB_PORT", refusal))))
+        self.wait_for(&say, || Ok(self.ask(&request)?.map_err(|refusal| (SERVER, DATABASE, refusal))))
     }
 
     /// How many workers of background jobs are alive.
@@ -174,8 +168,8 @@ impl<'a> Servers<'a> {
     /// Lets every process look up the built assets anew: clearing the cache leaves this key.
     pub(super) fn forget_assets(&self, say: impl Fn(&str)) -> Result<(), Trouble> {
         let request = json!({"op": "forget", "url": self.redises.cache, "key": "assets_json"});
-        let refused = |refusal| ("the cache's Redis", "REDIS_CACHE", refusal);
-        self.wait_for(&say, || Ok(self.ask::<Value>(&request)?.map_err(refused))).map(drop)
+        let ask = || Ok(self.ask::<Value>(&request)?.map_err(|refusal| ("the cache's Redis", "REDIS_CACHE", refusal)));
+        self.wait_for(&say, ask).map(drop)
     }
 
     fn root(&self) -> Option<Value> {

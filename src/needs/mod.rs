@@ -21,6 +21,8 @@ use crate::lease::Server;
 pub struct Need {
     shown: String,
     target: Target,
+    /// The settings that say where it is, in words.
+    settings: Option<String>,
 }
 
 /// Where to knock.
@@ -44,6 +46,17 @@ struct Address {
 }
 
 impl Need {
+    /// Names the settings to look at where it is not met.
+    #[must_use]
+    pub fn set_by(self, settings: &str) -> Need {
+        Need { settings: Some(settings.to_owned()), ..self }
+    }
+
+    /// The end of a sentence about its failure.
+    fn hint(&self) -> String {
+        self.settings.as_ref().map_or_else(String::new, |settings| format!("; look at {settings}"))
+    }
+
     /// The password in it, if there is one: for [`Mask`](crate::settings::Mask).
     pub fn password(&self) -> Option<&str> {
         match &self.target {

@@ -64,7 +64,7 @@ impl Need {
             "rediss" => return Err(NeedError::Tls("rediss")),
             _ => return Err(NeedError::Scheme),
         };
-        Ok(Need { shown: shown(text, &target), target })
+        Ok(Need { shown: shown(text, &target), target, settings: None })
     }
 }
 

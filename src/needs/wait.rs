@@ -43,7 +43,7 @@ impl fmt::Display for NeedEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NeedEvent::Waiting { need, failure, waited } => {
-                write!(f, "waiting for {need} for {:.1} s so far: {failure}", waited.as_secs_f64())
+                write!(f, "waiting for {need} for {:.1} s so far: {failure}{}", waited.as_secs_f64(), need.hint())
             }
             NeedEvent::Met { need, waited } => write!(f, "{need} is there after {:.1} s", waited.as_secs_f64()),
         }
@@ -64,7 +64,7 @@ impl fmt::Display for NeedsError {
         write!(f, "after {} s the plan still needs ", self.limit.as_secs_f64())?;
         for (index, (need, failure)) in self.missing.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}{need} ({failure})")?;
+            write!(f, "{comma}{need} ({failure}{})", need.hint())?;
         }
         f.write_str("; BELLWETHER_NEEDS_WAIT_SECS says how long to wait")
     }

@@ -21,8 +21,10 @@ const LIMIT: u64 = 64 * 1024;
 const MOST_PARTS: usize = 200;
 /// So many lines of how to undo it.
 const MOST_UNDO: usize = 100;
-/// A name, a note, a line is cut to so many characters.
+/// A name, a note is cut to so many characters.
 const LONGEST: usize = 300;
+/// A line of how to undo it: half a command would do harm.
+const LONGEST_UNDO: usize = 2000;
 /// No more files are read for one question.
 const MOST_FILES: usize = 1000;
 
@@ -88,7 +90,8 @@ impl PartState {
 
 impl Part {
     fn read(value: &Value, mask: Masking<'_>) -> Option<Part> {
-        let text = |key: &str| Some(one_line(&mask(value.get(key)?.as_str()?))).filter(|text| !text.is_empty());
+        let text =
+            |key: &str| Some(one_line(&mask(value.get(key)?.as_str()?), LONGEST)).filter(|text| !text.is_empty());
         let state = PartState::deserialize(value.get("state")?).ok()?;
         Some(Part { name: text("name")?, state, note: text("note") })
     }
@@ -126,7 +129,7 @@ impl Said {
             complain(format!("{} of its undo lines are no text", undo.len() - texts.len()));
         }
         let lines: Vec<String> =
-            texts.into_iter().flat_map(|text| mask(text).lines().map(one_line).collect::<Vec<_>>()).collect();
+            texts.into_iter().flat_map(|text| mask(text).lines().map(undo_line).collect::<Vec<_>>()).collect();
         for (what, count, most) in [("parts", understood.len(), MOST_PARTS), ("undo lines", lines.len(), MOST_UNDO)] {
             if count > most {
                 complain(format!("only the first {most} of its {count} {what} are shown"));
@@ -150,9 +153,13 @@ fn elements<'a>(list: &'a Value, key: &str, complain: &mut impl FnMut(String)) -
 }
 
 /// A text that stays within its line, and is not too long.
-fn one_line(text: &str) -> String {
+fn undo_line(text: &str) -> String {
+    one_line(text, LONGEST_UNDO)
+}
+
+fn one_line(text: &str, longest: usize) -> String {
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    cut(plain.trim_end(), LONGEST)
+    cut(plain.trim_end(), longest)
 }
 
 impl StepNotes {

@@ -1,17 +1,24 @@
 //! The preset for Frappe: the built binary against a stand-in for bench that has every hazard of the real one.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod apps;
 mod boot;
 mod border;
 mod canary;
-
+mod config;
+mod held;
+#[path = "../it/isolate.rs"]
+mod isolate;
 mod kill;
 mod kills;
+mod migrate;
+mod preflight;
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
 #[path = "../it/replica.rs"]
 mod replica;
 mod secrets;
+mod settings;
 mod stack;
 mod stand_in;
 mod state;

@@ -66,6 +66,11 @@ impl Trace {
         self.0.iter().filter(|call| call.command() == command).collect()
     }
 
+    /// The calls of that command that do something: asking for help does not.
+    pub(crate) fn made(&self, command: &str) -> Vec<&Call> {
+        self.of(command).into_iter().filter(|call| !call.has("--help")).collect()
+    }
+
     /// The commands in order, those that only look left out.
     pub(crate) fn deeds(&self) -> Vec<&str> {
         let looks = ["execute", "ready-for-migration"];

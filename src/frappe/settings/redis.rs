@@ -12,6 +12,23 @@ pub(in crate::frappe) struct Redises {
     pub(in crate::frappe) socketio: String,
 }
 
+impl Redises {
+    /// Each, with what it is for and the settings that say where it is; one that serves for two comes once.
+    pub(in crate::frappe) fn each(&self) -> Vec<(&'static str, &'static str, &str)> {
+        let all = [
+            ("the cache's Redis", "REDIS_CACHE, or REDIS_HOST, REDIS_CACHE_PORT and REDIS_PASS", &self.cache),
+            ("the queue's Redis", "REDIS_QUEUE, or REDIS_HOST, REDIS_QUEUE_PORT and REDIS_PASS", &self.queue),
+            (
+                "the websocket server's Redis",
+                "REDIS_SOCKETIO, or REDIS_HOST, REDIS_SOCKETIO_PORT and REDIS_PASS",
+                &self.socketio,
+            ),
+        ];
+        let is_first = |at: usize| all[..at].iter().all(|(_, _, earlier)| *earlier != all[at].2);
+        (0..all.len()).filter(|&at| is_first(at)).map(|at| (all[at].0, all[at].1, all[at].2.as_str())).collect()
+    }
+}
+
 /// The variables that may say where one of them is.
 struct Sources {
     /// host:port or URL.

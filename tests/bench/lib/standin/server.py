@@ -74,7 +74,7 @@ class Server:
         if not answers or self.has("down"):
             raise Fault("refused", host=host, port=port)
         if self.has("silent"):
-            time.sleep(timeout)
+            time.sleep(environ.scaled(timeout))
             raise Fault("timeout", host=host, port=port)
         for kind in ("starting", "busy"):
             if self.has(kind):
