@@ -4,6 +4,7 @@
 mod apps;
 mod boot;
 mod border;
+mod canary;
 mod config;
 mod held;
 #[path = "../it/isolate.rs"]
@@ -17,10 +18,12 @@ mod redis_server;
 #[path = "../it/replica.rs"]
 mod replica;
 mod scenario;
+mod secrets;
 mod settings;
 mod stack;
 mod stand_in;
 mod state;
+mod strangers;
 mod trace;
 #[path = "../it/wait.rs"]
 mod wait;
