@@ -7,14 +7,17 @@ mod border;
 mod canary;
 mod config;
 mod held;
+#[expect(dead_code, reason = "what other tests use")]
 #[path = "../it/isolate.rs"]
 mod isolate;
 mod kill;
 mod kills;
 mod migrate;
 mod preflight;
+#[expect(dead_code, reason = "what other tests use")]
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
+#[expect(dead_code, reason = "what other tests use")]
 #[path = "../it/replica.rs"]
 mod replica;
 mod secrets;
@@ -24,6 +27,7 @@ mod stand_in;
 mod state;
 mod strangers;
 mod trace;
+#[expect(dead_code, reason = "what other tests use")]
 #[path = "../it/wait.rs"]
 mod wait;
 #[path = "../waiting/mod.rs"]
