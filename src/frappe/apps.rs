@@ -80,6 +80,8 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
             image.join(", ")
         )));
     }
+    stage.await_servers()?;
+    stage.servers().forget_modules(|text| stage.echo().note(text))?;
     stage.each_site(|site, record, echo| on_site(stage, (&wanted, &image), site, record, echo))
 }
 

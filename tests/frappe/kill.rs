@@ -48,6 +48,11 @@ pub(crate) fn wait_stopped(stack: &Stack, replica: &mut Replica) -> Stopped {
     Stopped { pid, phase: report["phase"].as_str().unwrap().to_owned() }
 }
 
+/// Lets the call that has stopped go on, and all others that would stop.
+pub(crate) fn let_go(stack: &Stack) {
+    fs::write(stack.server("go-on"), "").unwrap();
+}
+
 /// Lets calls stop again.
 pub(crate) fn forget_stop(stack: &Stack) {
     fs::remove_file(stack.server("stopped-at")).unwrap();

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod apps;
+mod assets;
 mod boot;
 mod border;
 mod canary;
@@ -20,8 +21,11 @@ mod redis_server;
 #[expect(dead_code, reason = "what other tests use")]
 #[path = "../it/replica.rs"]
 mod replica;
+mod root;
+mod scenario;
 mod secrets;
 mod settings;
+mod sites;
 mod stack;
 mod stand_in;
 mod state;

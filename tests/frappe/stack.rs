@@ -22,11 +22,12 @@ pub(crate) const ADMIN_PASSWORD: &str = "adm1n-of-the-site";
 pub(crate) const PATIENT: &str = "30";
 pub(crate) const SITE: &str = "a.localhost";
 
-/// The stand-in's tools.
-///
-/// By the system's Python: a version manager's may be closed to the users that steps run as.
+/// The system's: a version manager's may be closed to the users that steps run as.
+pub(crate) const PYTHON: &str = "/usr/bin/python3";
+
+/// The stand-in's tools, whose Python benches run as well.
 fn tool(name: &str) -> Command {
-    let mut command = Command::new("/usr/bin/python3");
+    let mut command = Command::new(PYTHON);
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench").join(name));
     command
 }
