@@ -7,7 +7,6 @@ mod boot;
 mod border;
 mod canary;
 mod config;
-mod held;
 #[expect(dead_code, reason = "what other tests use")]
 #[path = "../it/isolate.rs"]
 mod isolate;
