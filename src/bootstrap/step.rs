@@ -118,7 +118,7 @@ impl Step {
         self.of_command("cwd", |command| command.cwd = Some(directory.into()))
     }
 
-    /// The user to run as, by login name or number; else this program's. Only for commands.
+    /// The user to run as, by login name or number, or as `uid:gid`; else this program's. Only for commands.
     pub fn user(self, user: impl Into<String>) -> Step {
         self.of_command("user", |command| command.user = Some(user.into()))
     }

@@ -32,6 +32,9 @@ const STRAGGLERS: Duration = Duration::from_secs(2);
 /// How often to look whether a command has ended that keeps its output open.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// What bench says then.
+const REFUSES_ROOT: &str = "should not run this command as root";
+
 /// A bench directory, whose `sites` are the volume.
 #[derive(Debug)]
 pub(super) struct Bench {
@@ -70,7 +73,17 @@ impl Finished {
 
     /// Nothing, or the trouble of a command that counts as an attempt.
     pub(super) fn expect_success(&self, call: &Call) -> Result<(), Trouble> {
-        if self.status.success() { Ok(()) } else { Err(Trouble::Failed(format!("{call} {}", self.describe()))) }
+        if self.status.success() {
+            return Ok(());
+        }
+        if self.said(REFUSES_ROOT) {
+            return Err(Trouble::ForGood(
+                "bench refuses to run as root; steps run as the owner of the volume, so give it to the image's user: \
+                 chown UID:GID VOLUME (1000:1000 in the official images)"
+                    .to_owned(),
+            ));
+        }
+        Err(Trouble::Failed(format!("{call} {}", self.describe())))
     }
 }
 
@@ -258,7 +271,8 @@ mod tests {
         while let Some(Line { text, is_overwritten }) = read_line(&mut said).unwrap() {
             lines.push((text, is_overwritten));
         }
-        let expected = [("a", false), ("", false), ("bar 1%", true), ("bar 2%", true), ("bar 3%", false), ("last", false)];
+        let expected =
+            [("a", false), ("", false), ("bar 1%", true), ("bar 2%", true), ("bar 3%", false), ("last", false)];
         assert_eq!(lines, expected.map(|(text, is_overwritten)| (text.to_owned(), is_overwritten)));
         assert_eq!(read_line(&mut vec![b'x'; LONGEST_LINE + 1].as_slice()).unwrap().unwrap().text.len(), LONGEST_LINE);
     }

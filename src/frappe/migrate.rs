@@ -160,8 +160,8 @@ fn drain(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>
             return Ok(());
         }
         if record.of(site).note != WAITS_FOR_JOBS {
-            echo.note(&format!("{WAITS_FOR_JOBS}, for at most {} s (BELLWETHER_DRAIN_SECS)", limit.as_secs_f64()));
             record.tell(site, Progress::Running, WAITS_FOR_JOBS)?;
+            echo.note(&format!("{WAITS_FOR_JOBS}, for at most {} s (BELLWETHER_DRAIN_SECS)", limit.as_secs_f64()));
         }
         sleep(LOOK_EVERY.min(limit));
     }

@@ -13,8 +13,9 @@
 //! - **The database's name is always given**, made as older benches make it: newer ones make up a random one, and then nobody could tell
 //!   whether the database of a site that is not there is one of ours.
 //! - **We log in as bench does before each creation, not once**: a takeover comes an hour later, perhaps.
-//! - **`bench use` and `bench set-config` are not called**: they truncate a file that all replicas read. What they write is written in
-//!   one step, by the leader alone.
+//! - **`bench use`, `set-config` and `set-maintenance-mode` are not called**: they truncate a file that all replicas read, and whoever
+//!   is killed just then leaves it empty, without the database's password and the encryption key. What they write is written in one
+//!   step, by the leader alone.
 //! - **Half-made sites go to `archived` on the volume**: the bench's own place may be read-only.
 //! - **Dependencies are installed one by one before what requires them**: force does not reach them.
 //! - **Queued jobs are waited for only while a worker is alive**: where a whole stack begins together, workers wait for us.
@@ -158,12 +159,29 @@ fn needs(settings: &Settings) -> Vec<(String, &'static str)> {
     needs
 }
 
-/// bench refuses to run as root, so its steps run as whoever owns the volume.
+/// bench refuses to run as root, so its steps run as whoever owns the volume, known in this image or not.
 fn user_of(volume: &Path) -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
-    std::fs::metadata(volume).ok().map(|found| found.uid()).filter(|&uid| uid != 0).map(|uid| uid.to_string())
+    let found = std::fs::metadata(volume).ok().filter(|found| found.uid() != 0)?;
+    Some(format!("{}:{}", found.uid(), found.gid()))
+}
+
+/// As root, steps would leave files of root's, which whoever serves could not change. Where the bench itself is root's,
+/// bench has the last word.
+fn check_owner(bench: &Bench) -> Option<Problem> {
+    let owner = |path: &Path| std::fs::metadata(path).ok().map(|found| (found.uid(), found.gid()));
+    let ((of_volume, _), (uid, gid)) = (owner(bench.sites())?, owner(bench.root())?);
+    if !rustix::process::geteuid().is_root() || of_volume != 0 || uid == 0 {
+        return None;
+    }
+    let volume = bench.sites().display();
+    let text = format!(
+        "{volume} belongs to root, and bench does not run as root; give it to the owner of {}: chown {uid}:{gid} {volume}",
+        bench.root().display()
+    );
+    Some(Problem::new("BELLWETHER_VOLUME", text))
 }
 
 /// Whether this container can do the work: what is missing here is told before anything is touched.
@@ -178,6 +196,7 @@ fn check_bench(settings: &Settings) -> Vec<Problem> {
         );
         return vec![Problem::new("BELLWETHER_VOLUME", text)];
     }
+    problems.extend(check_owner(&bench));
     let image = bench.apps().unwrap_or_default();
     let absent: Vec<&str> =
         settings.apps.wanted.iter().filter(|app| !image.contains(app)).map(String::as_str).collect();

@@ -49,7 +49,8 @@ pub enum UserError {
 }
 
 impl User {
-    /// Finds a user by login name, or by number if no user has that name.
+    /// Finds a user by login name, or by number if no user has that name. `1000:1000`, a number and that of a group, need
+    /// not be known here, as in Docker.
     ///
     /// # Errors
     ///
@@ -65,12 +66,32 @@ impl User {
         if let Some(user) = named.map_err(failed)? {
             return Ok(user);
         }
-        let uid: u32 = name.parse().map_err(|_| unknown())?;
+        let (number, group) = name.split_once(':').map_or((name, None), |(number, group)| (number, Some(group)));
+        let uid: u32 = number.parse().map_err(|_| unknown())?;
+        let group: Option<u32> = group.map(str::parse).transpose().map_err(|_| unknown())?;
         let numbered = entry(|found, buffer, length, result| {
             // SAFETY: `entry` gives valid pointers and the buffer's length.
             unsafe { libc::getpwuid_r(uid, found, buffer, length, result) }
         });
-        numbered.map_err(failed)?.ok_or_else(unknown)
+        match (numbered.map_err(failed)?, group) {
+            (Some(user), Some(gid)) => Ok(user.in_group(gid)),
+            (Some(user), None) => Ok(user),
+            (None, Some(gid)) => Ok(User::of_numbers(uid, gid)),
+            (None, None) => Err(unknown()),
+        }
+    }
+
+    /// One whom nobody has written down.
+    fn of_numbers(uid: u32, gid: u32) -> User {
+        User { name: uid.to_string().into(), home: "/".into(), uid, gid, groups: vec![gid] }
+    }
+
+    fn in_group(mut self, gid: u32) -> User {
+        self.gid = gid;
+        if !self.groups.contains(&gid) {
+            self.groups.push(gid);
+        }
+        self
     }
 
     /// Whether this process may become the user: it is that user already, or root.
@@ -175,6 +196,19 @@ mod tests {
         assert_eq!((root.uid, root.gid), (0, 0));
         assert!(root.groups.contains(&0));
         assert_eq!(User::find("0").unwrap(), root);
+    }
+
+    #[test]
+    fn numbers_of_user_and_group_need_not_be_known() {
+        let user = User::find("4294967:4294968").unwrap();
+        assert_eq!((user.uid, user.gid, user.groups), (4_294_967, 4_294_968, vec![4_294_968]));
+        assert_eq!((user.name, user.home), ("4294967".into(), "/".into()));
+        let root = User::find("0:4294968").unwrap();
+        assert_eq!((root.uid, root.gid, root.name), (0, 4_294_968, "root".into()));
+        assert!(root.groups.contains(&4_294_968) && root.groups.contains(&0));
+        for name in ["4294967:", ":4294967", "4294967:x", "x:4294967", "1:2:3"] {
+            assert!(matches!(User::find(name), Err(UserError::Unknown(_))), "{name}");
+        }
     }
 
     #[test]

@@ -2,26 +2,35 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod apps;
+mod assets;
 mod boot;
 mod border;
+mod canary;
 mod config;
-mod held;
+#[expect(dead_code, reason = "what other tests use")]
 #[path = "../it/isolate.rs"]
 mod isolate;
 mod kill;
 mod kills;
 mod migrate;
 mod preflight;
+#[expect(dead_code, reason = "what other tests use")]
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
+#[expect(dead_code, reason = "what other tests use")]
 #[path = "../it/replica.rs"]
 mod replica;
+mod root;
 mod scenario;
+mod secrets;
 mod settings;
+mod sites;
 mod stack;
 mod stand_in;
 mod state;
+mod strangers;
 mod trace;
+#[expect(dead_code, reason = "what other tests use")]
 #[path = "../it/wait.rs"]
 mod wait;
 #[path = "../waiting/mod.rs"]

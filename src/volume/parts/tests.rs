@@ -93,8 +93,8 @@ fn there_is_a_bound_to_everything() {
         format!(r#"{{"parts": [{}], "undo": [{}"{}"]}}"#, parts.join(","), r#""","a\nb","#.repeat(60), "é".repeat(400));
     let (notes, problems) = StepNotes::parse(content.as_bytes(), &plain);
     assert_eq!((notes.parts.len(), notes.undo.len(), problems.len()), (200, 100, 2), "{problems:?}");
-    let long = parsed(&format!(r#"{{"undo": ["{}"]}}"#, "é".repeat(301)));
-    assert_eq!(long.undo[0], format!("{}…", "é".repeat(299)));
+    let long = parsed(&format!(r#"{{"undo": ["{}"]}}"#, "é".repeat(LONGEST_UNDO + 1)));
+    assert_eq!(long.undo[0], format!("{}…", "é".repeat(LONGEST_UNDO - 1)));
 }
 
 #[test]
@@ -103,11 +103,11 @@ fn a_text_stays_on_its_line_and_shows_no_secret_not_even_where_it_is_cut() {
     let mask = |text: &str| text.replace(secret, "***");
     let content = serde_json::json!({
         "parts": [{"name": format!("a\u{1b}[2J\n{secret}"), "state": "done", "note": secret}],
-        "undo": [format!("mysql -p{secret} <a.sql\r\n\n  second"), format!("{}{secret}", "x".repeat(295))],
+        "undo": [format!("mysql -p{secret} <a.sql\r\n\n  second"), format!("{}{secret}", "x".repeat(LONGEST_UNDO - 5))],
     });
     let (notes, _) = StepNotes::parse(content.to_string().as_bytes(), &mask);
     assert_eq!(notes.parts, [part("a [2J ***", PartState::Done, Some("***"))]);
-    assert_eq!(notes.undo, ["mysql -p*** <a.sql", "  second", &format!("{}***", "x".repeat(295))]);
+    assert_eq!(notes.undo, ["mysql -p*** <a.sql", "  second", &format!("{}***", "x".repeat(LONGEST_UNDO - 5))]);
 }
 
 #[test]

@@ -40,14 +40,14 @@ class Run:
             append_line(trace, {**whence, "event": name, "argv": self.argv, "command": self.command, **details})
 
     def phase(self, name):
-        """Reaches a phase, and stays in it for a while, or for ever, or fails in it."""
+        """Reaches a phase, and stays in it for a while, or until it is let go, or fails in it."""
         self.event("phase", phase=name)
         here = "%s:%s" % (self.command, name)
         for wish in environ.text("STANDIN_STOP_AT").split():
             command, phase, *times = wish.split(":")
             if (command, phase) == (self.command, name) and self.stops(name, here, times):
-                while True:
-                    time.sleep(3600)
+                while not os.path.exists(os.path.join(environ.database_dir(), "go-on")):
+                    time.sleep(0.01)
         for wish in environ.text("STANDIN_FAIL_AT").split():
             command, phase, *times = wish.split(":")
             if (command, phase) == (self.command, name) and is_left(here, times):
