@@ -52,7 +52,7 @@ def two_sites(world):
     sites = ("a.localhost", "b.localhost")
     both = {"SITE": sites[0], "SITES": " ".join(sites), "BELLWETHER_SITE_JOBS": "2"}
     world.environment = {**both, "BELLWETHER_ASSETS": "skip"}
-    world.place.slow("new-site:schema=400")
+    world.place.slow("new-site:schema=1500")
     replicas = world.start()
     world.until("that both have tables", lambda: all(world.tables(site) for site in sites))
     world.kill(world.leader(), "both sites are half-made")

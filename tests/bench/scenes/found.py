@@ -36,7 +36,7 @@ def whole_site(world):
 def half_made_site(world):
     """Begun by hand and killed: refused, and not touched."""
     prepare(world)
-    world.place.slow("new-site:schema=600")
+    world.place.hold("new-site:schema")
     place = world.place
     directory = os.path.join(place.scratch, "by-hand")
     os.makedirs(directory)

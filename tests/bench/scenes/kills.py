@@ -40,25 +40,25 @@ def killed(world, reference, what, moment, assets=False):
 
 
 def new_site_at_config(world, reference):
-    world.place.slow("new-site:config=400")
+    world.place.hold("new-site:config")
     killed(world, reference, "site_config.json is just there", lambda: world.has(SITES[0] + "/site_config.json"))
 
 
 def new_site_at_tables(world, reference):
-    world.place.slow("new-site:schema=400")
+    world.place.hold("new-site:schema")
     _, after = killed(world, reference, "the first tables are there", world.tables)
     need(after[:2] == ["drop-site", "new-site"], "what was half-made was not removed: %s" % after)
 
 
 def new_site_half_way(world, reference):
     """Of the framework's tables, if it is known how many there are."""
-    world.place.slow("new-site:administrator=400")
+    world.place.hold("new-site:administrator")
     half = len(reference["tables"]) // 2 if reference else 9
     killed(world, reference, "half of the tables are there", lambda: len(world.tables()) > half)
 
 
 def new_site_at_the_end(world, reference):
-    world.place.slow("new-site:finish=400")
+    world.place.hold("new-site:finish")
     _, after = killed(world, reference, "Administrator has just got a password", world.is_whole)
     need("new-site" not in after, "it was whole, and created again")
 
@@ -67,7 +67,7 @@ def new_site_at_the_end(world, reference):
 
 
 def install_app_in_sync(world, reference):
-    world.place.slow("install-app:sync=400")
+    world.place.hold("install-app:sync")
 
     def moment():
         return "Alpha" in world.rows("module", "tabDocType") and "alpha" not in world.installed()
@@ -77,7 +77,7 @@ def install_app_in_sync(world, reference):
 
 
 def install_app_in_hook(world, reference):
-    world.place.slow("install-app:after_install=400")
+    world.place.hold("install-app:after_install")
     what = "alpha counts as installed, and its after_install runs"
     _, after = killed(world, reference, what, lambda: "alpha" in world.installed())
     need("install-app alpha --force" in after, "its hook would never have run: %s" % after)
@@ -87,7 +87,7 @@ def install_app_in_hook(world, reference):
 
 
 def migrate_at_lock(world, reference):
-    world.place.slow("migrate:patches=400")
+    world.place.hold("migrate:patches")
     what = "migrate holds its lock"
     killed(world, reference, what, lambda: world.is_locked(SITES[0], "bench_migrate"))
 
@@ -98,7 +98,7 @@ def migrate_in_patch(world, reference):
     first = world.start(1)
     world.until_serving(first)
     world.plant("there before the kill")
-    world.place.image.add_patch("slow", SLOW % (3 if world.place.patience > 1 else 0.5))
+    world.place.image.add_patch("slow", SLOW % 3)
     replicas = world.start(rev="v2")
     leader = world.leader(replicas)
     world.until_said(leader, "scenario: a patch begins")
@@ -123,12 +123,12 @@ def is_building(world):
 
 
 def build_in_node(world, reference):
-    world.place.slow("build:manifest=400")
+    world.place.hold("build:manifest")
     killed(world, reference, "node builds", lambda: is_building(world), assets=True)
 
 
 def build_at_manifest(world, reference):
-    world.place.slow("build:bundles=400")
+    world.place.hold("build:bundles")
     killed(world, reference, "the manifest is there", lambda: world.has("assets/assets.json"), assets=True)
 
 
@@ -145,11 +145,11 @@ def terminated(world, reference, what, moment):
 
 
 def term_in_migrate(world, reference):
-    world.place.slow("migrate:patches=400")
+    world.place.hold("migrate:patches")
     what = "migrate holds its lock"
     terminated(world, reference, what, lambda: world.is_locked(SITES[0], "bench_migrate"))
 
 
 def term_in_build(world, reference):
-    world.place.slow("build:bundles=600")
+    world.place.hold("build:bundles")
     terminated(world, reference, "node builds", lambda: is_building(world))

@@ -140,8 +140,12 @@ class StandIn(Place):
         except OSError:
             pass
 
+    def hold(self, phase):
+        """Stops the first call that gets there, for ever: `command:phase`."""
+        self.extra["STANDIN_STOP_AT"] = phase
+
     def slow(self, pace):
-        """Lets somebody be seen in a phase: `command:phase=milliseconds`."""
+        """Lets every call be seen in a phase: `command:phase=milliseconds`."""
         self.extra["STANDIN_PACE"] = pace
 
     def count_of_hooks(self, ask, database, app):
@@ -236,6 +240,9 @@ class Real(Place):
             return []
         who = pwd.getpwnam(self.given.user)
         return ["setpriv", "--reuid=%d" % who.pw_uid, "--regid=%d" % who.pw_gid, "--clear-groups"]
+
+    def hold(self, phase):
+        """What it does can be caught in the act."""
 
     def slow(self, pace):
         """It is as slow as it is."""
