@@ -81,6 +81,7 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
         )));
     }
     stage.await_servers()?;
+    stage.servers().forget_modules(|text| stage.echo().note(text))?;
     stage.each_site(|site, record, echo| on_site(stage, (&wanted, &image), site, record, echo))
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::io::{self, BufRead as _, BufReader, PipeReader, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, PipeReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -24,7 +24,9 @@ const PROBE: &str = include_str!("python/probe.py");
 /// So many of a command's last lines are kept, to see what it died of.
 const KEPT_LINES: usize = 200;
 /// Longer lines are cut, in bytes.
-const LONGEST_LINE: u64 = 16 * 1024;
+const LONGEST_LINE: usize = 16 * 1024;
+/// A bar of progress is shown so often, and its end.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 /// How long the output of what a command has left behind is read.
 const STRAGGLERS: Duration = Duration::from_secs(2);
 /// How often to look whether a command has ended that keeps its output open.
@@ -166,15 +168,22 @@ fn follow(
 ) -> io::Result<(ExitStatus, VecDeque<String>)> {
     let lines = read_in_background(reader);
     let mut kept = VecDeque::new();
-    let mut ended = None;
+    let (mut ended, mut progress_at) = (None, None);
     loop {
         match lines.recv_timeout(LOOK_EVERY) {
-            Ok(line) => {
-                say(&line);
+            Ok(Line { text, is_overwritten: true }) => {
+                let now = boottime::now();
+                if progress_at.is_none_or(|at| now.since(at) >= PROGRESS_EVERY) {
+                    progress_at = Some(now);
+                    say(&text);
+                }
+            }
+            Ok(Line { text, .. }) => {
+                say(&text);
                 if kept.len() == KEPT_LINES {
                     kept.pop_front();
                 }
-                kept.push_back(line);
+                kept.push_back(text);
             }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {}
@@ -190,20 +199,55 @@ fn follow(
 }
 
 /// A thread of its own, since a read cannot be given up.
-fn read_in_background(reader: PipeReader) -> Receiver<String> {
+fn read_in_background(reader: PipeReader) -> Receiver<Line> {
     let (sender, lines) = channel();
     std::thread::spawn(move || {
         let mut reader = BufReader::new(reader);
-        let mut line = Vec::new();
-        while reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-            line.clear();
-            if sender.send(text).is_err() {
+        while let Ok(Some(line)) = read_line(&mut reader) {
+            if sender.send(line).is_err() {
                 return;
             }
         }
     });
     lines
+}
+
+/// What a command says up to the end of a line.
+#[derive(Debug, Eq, PartialEq)]
+struct Line {
+    text: String,
+    /// What follows is written over it, as bars of progress do: Frappe draws one a few hundred times.
+    is_overwritten: bool,
+}
+
+/// `\n` and `\r\n` end a line, `\r` one that is overwritten, if anything follows. `None`: there is no more.
+fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Line>> {
+    let mut bytes = Vec::new();
+    let mut is_after_return = false;
+    loop {
+        let Some(&byte) = reader.fill_buf()?.first() else {
+            return Ok((!bytes.is_empty()).then(|| Line::of(&bytes, false)));
+        };
+        if is_after_return && byte != b'\n' && !bytes.is_empty() {
+            return Ok(Some(Line::of(&bytes, true)));
+        }
+        reader.consume(1);
+        is_after_return = byte == b'\r';
+        match byte {
+            b'\n' => return Ok(Some(Line::of(&bytes, false))),
+            b'\r' => {}
+            _ => bytes.push(byte),
+        }
+        if bytes.len() == LONGEST_LINE {
+            return Ok(Some(Line::of(&bytes, false)));
+        }
+    }
+}
+
+impl Line {
+    fn of(bytes: &[u8], is_overwritten: bool) -> Line {
+        Line { text: String::from_utf8_lossy(bytes).trim_end().to_owned(), is_overwritten }
+    }
 }
 
 /// Whether a path names something there, without following a link.
@@ -214,4 +258,22 @@ pub(super) fn is_there(path: &Path) -> bool {
 /// A path for a message.
 pub(super) fn shown(path: impl AsRef<OsStr>) -> String {
     path.as_ref().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_of_progress_is_told_from_the_lines_that_stay() {
+        let mut said = b"a\r\n\n\rbar 1%\rbar 2%\r\rbar 3%\nlast".as_slice();
+        let mut lines = Vec::new();
+        while let Some(Line { text, is_overwritten }) = read_line(&mut said).unwrap() {
+            lines.push((text, is_overwritten));
+        }
+        let expected =
+            [("a", false), ("", false), ("bar 1%", true), ("bar 2%", true), ("bar 3%", false), ("last", false)];
+        assert_eq!(lines, expected.map(|(text, is_overwritten)| (text.to_owned(), is_overwritten)));
+        assert_eq!(read_line(&mut vec![b'x'; LONGEST_LINE + 1].as_slice()).unwrap().unwrap().text.len(), LONGEST_LINE);
+    }
 }

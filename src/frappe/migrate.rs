@@ -45,8 +45,9 @@ struct Backup {
 }
 
 impl Begun {
+    /// The newest one.
     fn backup_before(&self, revision: &str) -> Option<&Backup> {
-        self.backups.iter().find(|backup| backup.before == revision)
+        self.backups.iter().rfind(|backup| backup.before == revision)
     }
 
     /// What has been done, for people.
@@ -72,9 +73,9 @@ fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
     if begun.done.as_ref() == Some(&stage.revision) {
         return Ok(begun.describe(&stage.revision));
     }
-    close(stage, site, record, echo)?;
+    let has_served_since = close(stage, site, record, echo)?;
     drain(stage, site, record, echo)?;
-    if stage.settings.backup && begun.backup_before(&stage.revision).is_none() {
+    if stage.settings.backup && (has_served_since || begun.backup_before(&stage.revision).is_none()) {
         back_up(stage, site, record, echo)?;
     }
     record.tell(site, Progress::Running, "migrating")?;
@@ -87,13 +88,18 @@ fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
 }
 
 /// Nobody is served while tables change. What was before is written down once: a successor must not take our own "on" for it.
-fn close(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<(), Trouble> {
+/// `true`: somebody has opened the site since, as after a rollback, and an earlier backup lacks what has come in.
+fn close(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<bool, Trouble> {
     let is_on = is_in_maintenance(&stage.bench, site)?;
-    if record.of(site).own.was_in_maintenance.is_none() {
+    let was_on = record.of(site).own.was_in_maintenance;
+    if was_on.is_none() {
         record.change(site, |record| record.own.was_in_maintenance = Some(is_on))?;
     }
     say_undo(stage, record)?;
-    if is_on { Ok(()) } else { switch_maintenance(stage, site, true, echo) }
+    if !is_on {
+        switch_maintenance(stage, site, true, echo)?;
+    }
+    Ok(was_on == Some(false) && !is_on)
 }
 
 fn open(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<(), Trouble> {

@@ -13,8 +13,9 @@
 //! - **The database's name is always given**, made as older benches make it: newer ones make up a random one, and then nobody could tell
 //!   whether the database of a site that is not there is one of ours.
 //! - **We log in as bench does before each creation, not once**: a takeover comes an hour later, perhaps.
-//! - **`bench use` and `bench set-config` are not called**: they truncate a file that all replicas read. What they write is written in
-//!   one step, by the leader alone.
+//! - **`bench use`, `set-config` and `set-maintenance-mode` are not called**: they truncate a file that all replicas read, and whoever
+//!   is killed just then leaves it empty, without the database's password and the encryption key. What they write is written in one
+//!   step, by the leader alone.
 //! - **Half-made sites go to `archived` on the volume**: the bench's own place may be read-only.
 //! - **Dependencies are installed one by one before what requires them**: force does not reach them.
 //! - **Queued jobs are waited for only while a worker is alive**: where a whole stack begins together, workers wait for us.

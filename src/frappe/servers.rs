@@ -167,7 +167,17 @@ impl<'a> Servers<'a> {
 
     /// Lets every process look up the built assets anew: clearing the cache leaves this key.
     pub(super) fn forget_assets(&self, say: impl Fn(&str)) -> Result<(), Trouble> {
-        let request = json!({"op": "forget", "url": self.redises.cache, "key": "assets_json"});
+        self.forget("assets_json", say)
+    }
+
+    /// Lets every process look up anew which modules the apps have, in every site. What the cache says of them goes before
+    /// the image: of an app that is new in it, a process would know none, and install it without its tables.
+    pub(super) fn forget_modules(&self, say: impl Fn(&str)) -> Result<(), Trouble> {
+        self.forget("*app_modules", say)
+    }
+
+    fn forget(&self, keys: &str, say: impl Fn(&str)) -> Result<(), Trouble> {
+        let request = json!({"op": "forget", "url": self.redises.cache, "keys": keys});
         let ask = || Ok(self.ask::<Value>(&request)?.map_err(|refusal| ("the cache's Redis", "REDIS_CACHE", refusal)));
         self.wait_for(&say, ask).map(drop)
     }

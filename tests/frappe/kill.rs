@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -63,7 +64,7 @@ pub(crate) fn die(replica: &mut Replica, way: Way, Stopped { pid, .. }: &Stopped
         Way::Container => replica.kill_tree(),
         Way::Leader => {
             replica.kill();
-            wait_until("its shims to have stopped everything", || !is_alive(*pid));
+            wait_until("its shims to have stopped the call", || !is_alive(*pid));
         }
         Way::Stop => {
             replica.signal(Signal::TERM);
@@ -85,6 +86,15 @@ fn first_of_bench(pid: i32) -> i32 {
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Tries all of them at once: what they wait for costs nothing.
+pub(crate) fn at_once<T: Sync>(all: &[T], attempt: impl Fn(&T) + Sync) {
+    thread::scope(|scope| {
+        for one in all {
+            scope.spawn(|| attempt(one));
+        }
+    });
 }
 
 /// One replica after the other comes up and dies in its way; the last one serves. `revs`: of the first, the second …; the

@@ -5,6 +5,7 @@ mod apps;
 mod assets;
 mod boot;
 mod border;
+mod canary;
 mod config;
 #[expect(dead_code, reason = "what other tests use")]
 #[path = "../it/isolate.rs"]
@@ -20,11 +21,14 @@ mod redis_server;
 #[path = "../it/replica.rs"]
 mod replica;
 mod root;
+mod scenario;
+mod secrets;
 mod settings;
 mod sites;
 mod stack;
 mod stand_in;
 mod state;
+mod strangers;
 mod trace;
 #[expect(dead_code, reason = "what other tests use")]
 #[path = "../it/wait.rs"]

@@ -18,6 +18,8 @@ use crate::wait::kill_bearing;
 
 pub(crate) const ROOT_PASSWORD: &str = "r00t-of-the-database";
 pub(crate) const ADMIN_PASSWORD: &str = "adm1n-of-the-site";
+/// A person waits longer for Redis than a replica, which asks again: `LOCK_RENEW_TTL_SECS`.
+pub(crate) const PATIENT: &str = "30";
 pub(crate) const SITE: &str = "a.localhost";
 
 /// The system's: a version manager's may be closed to the users that steps run as.
@@ -64,20 +66,25 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// One site, three apps, MariaDB.
+    /// One site, three apps, and the usual kind of database.
     pub(crate) fn new() -> Stack {
         Stack::of(&Image::default(), &[])
     }
 
     /// `server`: arguments for `make-server`.
     pub(crate) fn of(image: &Image, server: &[&str]) -> Stack {
+        Stack::with_redis(image, server, &[])
+    }
+
+    /// `redis`: arguments for both of the Redis servers.
+    pub(crate) fn with_redis(image: &Image, server: &[&str], redis: &[&str]) -> Stack {
         let scratch = tempfile::Builder::new().prefix("bellwether-frappe-").tempdir().unwrap();
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
         // What waits for the server before anybody leads knows ports only; whoever connects is let go at once.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         thread::spawn(move || listener.incoming().for_each(drop));
-        let (cache, queue) = (RedisServer::start(), RedisServer::start());
+        let (cache, queue) = (RedisServer::start_with(redis), RedisServer::start_with(redis));
         let path = |name: &str| scratch.path().join(name).display().to_string();
         run(tool("make-server").arg(path("db")).args(["--password", ROOT_PASSWORD]).args(server));
         let mark = format!("FRAPPE_STACK={}", path(""));
@@ -240,7 +247,13 @@ impl Stack {
     /// `bellwether WORDS…` in the stack's environment: exit code, stdout and stderr.
     pub(crate) fn bellwether(&self, words: &[&str]) -> (i32, String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
-        let output = command.args(words).env_clear().envs(self.environment()).output().unwrap();
+        let output = command
+            .args(words)
+            .env_clear()
+            .envs(self.environment())
+            .env("LOCK_RENEW_TTL_SECS", PATIENT)
+            .output()
+            .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }

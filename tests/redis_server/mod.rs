@@ -59,15 +59,25 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// A conversation as the default user, with the password that it was started with.
+    fn converse(&self) -> Conversation {
+        let mut conversation = Conversation::open(&self.socket());
+        let password = self.args.iter().skip_while(|arg| *arg != "--requirepass").nth(1);
+        if let Some(password) = password {
+            assert_eq!(conversation.ask(&["AUTH", password]), "OK");
+        }
+        conversation
+    }
+
     /// Runs one command as the default user, on a connection of its own. An error begins with `-`, nothing is `(nil)`,
     /// a list has one line for each of its elements.
     pub(crate) fn cli(&self, command: &[&str]) -> String {
-        Conversation::open(&self.socket()).ask(command)
+        self.converse().ask(command)
     }
 
     /// Sees every command from now on.
     pub(crate) fn monitor(&self) -> Monitor {
-        let mut conversation = Conversation::open(&self.socket());
+        let mut conversation = self.converse();
         assert_eq!(conversation.ask(&["MONITOR"]), "OK");
         Monitor { conversation, marks: 0 }
     }

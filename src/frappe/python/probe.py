@@ -206,8 +206,13 @@ def workers(request):
 
 
 def forget(request):
-    """Removes a key of the cache."""
-    return {"removed": asking_redis(lambda: open_redis(request["url"]).delete(request["key"]))}
+    """Removes the keys of the cache that a pattern describes."""
+
+    def remove():
+        server = open_redis(request["url"])
+        return sum(server.delete(key) for key in server.scan_iter(match=request["keys"], count=1000))
+
+    return {"removed": asking_redis(remove)}
 
 
 def requires(request):

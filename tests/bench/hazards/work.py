@@ -76,6 +76,18 @@ class Migrate(Case):
         self.assertEqual(self.state()["patches_run"], {"frappe.patches.v2": 1, "frappe.patches.v3": 1})
         self.assertEqual(self.phases("migrate")[:3], ["patches", "schema", "finish"])
 
+    def test_draws_bars_and_runs_the_modules_of_patches(self):
+        patches = os.path.join(self.bench, "apps/alpha/alpha/patches")
+        os.mkdir(patches)
+        with open(os.path.join(patches, "raises.py"), "w", encoding="utf-8") as file:
+            file.write('def execute():\n    raise Exception("as it says")\n')
+        self.environment["STANDIN_PATCHES"] = "p1 alpha.patches.raises p3"
+        self.fails("Exception: as it says", *self.migrate())
+        self.assertEqual(self.state()["patches_run"], {"p1": 1})
+        said = self.works(*self.migrate("--skip-failing"))
+        self.assertGreaterEqual(said.count("Updating DocTypes for frappe"), 100)
+        self.assertEqual(self.state()["patches_run"], {"p1": 1, "alpha.patches.raises": 1, "p3": 1})
+
     def test_resumes(self):
         self.environment["STANDIN_PATCHES"] = "p1 p2 p3 p4"
         self.stop("migrate:patches", *self.migrate())

@@ -71,6 +71,9 @@ class Redis:
     def keys(self, pattern="*"):
         return self.execute_command("KEYS", pattern)
 
+    def scan_iter(self, match=None, count=None):
+        return iter(self.keys(match or "*"))
+
     def execute_command(self, *words):
         if self.stream is None:
             self.connect()

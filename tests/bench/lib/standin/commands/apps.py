@@ -9,6 +9,7 @@ from frappe.exceptions import DuplicateEntryError
 
 from .. import database, options, place, schema
 from ..main import show
+from . import cache
 
 # What an app brings along; the first half is there when `sync` is reached.
 DOCTYPES = 6
@@ -24,7 +25,9 @@ def install_app(context):
         with contextlib.closing(database.of_site(config)) as db:
             for app in apps:
                 try:
-                    install(context.run, db, app, given.get("force", False) or context.force)
+                    known = cache.known_apps(config)
+                    cache.forget(config)
+                    install(context.run, db, app, given.get("force", False) or context.force, known)
                 except Exception as error:
                     print("An error occurred while installing %s: %s" % (app, error))
                     sys.stdout.flush()
@@ -33,10 +36,10 @@ def install_app(context):
     return code
 
 
-def install(run, db, app, force):
-    """Its dependencies first, which are never forced."""
+def install(run, db, app, force, known):
+    """Its dependencies first, which are never forced. `known`: whose modules this process has found."""
     for required in required_by(app):
-        install(run, db, required, force=False)
+        install(run, db, required, False, known)
     if app not in place.apps():
         raise Exception("App %s not in apps.txt" % app)
     installed = schema.installed_apps(db)
@@ -44,7 +47,9 @@ def install(run, db, app, force):
         print("App %s already installed" % app)
         return
     print("\nInstalling %s..." % app)
-    sync(run, db, app, force)
+    add(db, "tabModule Def", "app_name", app.title(), app, force)
+    if app in known:
+        sync(run, db, app, force)
     if app not in installed:
         schema.set_installed_apps(db, [*schema.installed_apps(db), app])
     set_all_patches_done(db, app)
@@ -62,7 +67,6 @@ def required_by(app):
 
 def sync(run, db, app, force):
     """Hazard: commits as it goes. After a kill in here the rows are there, and only --force gets over them."""
-    add(db, "tabModule Def", "app_name", app.title(), app, force)
     for number in range(DOCTYPES):
         if number == DOCTYPES // 2:
             run.phase("sync")
@@ -92,6 +96,8 @@ def set_all_patches_done(db, app):
 def run_after_install(run, db, app):
     """Hazard: the app counts as installed by now. After a kill in here the hook never runs."""
     run.phase("after_install")
+    if not db.column("SELECT name FROM `tabDocType` WHERE module = %s", (app.title(),)):
+        raise Exception("DocType %s Thing not found" % app.title())
     db.change("INSERT INTO `hooks_run` (app, hook) VALUES (%s, 'after_install')", (app,))
 
 
@@ -120,5 +126,7 @@ def execute(context):
     if words != ["frappe.get_installed_apps"]:
         raise AttributeError("the stand-in executes nothing but frappe.get_installed_apps, not %r" % (words,))
     for site in context.need_sites():
-        with contextlib.closing(database.of_site(place.config_of(site))) as db:
+        config = place.config_of(site)
+        cache.known_apps(config)
+        with contextlib.closing(database.of_site(config)) as db:
             print(json.dumps(schema.installed_apps(db)))

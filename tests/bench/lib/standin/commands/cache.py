@@ -1,11 +1,34 @@
 """clear-cache, clear-website-cache; whether the cache answers at all."""
 
 import contextlib
+import json
 from urllib.parse import urlsplit
 
 from .. import database, options, place
 
 SECONDS = 2
+
+
+def known_apps(config):
+    """Whose modules a process knows from its beginning to its end.
+
+    Hazard: what the cache says goes before the file, so that nothing is known of an app that the image has got since.
+    """
+    if "redis_cache" not in config or not answers(config):
+        return place.apps()
+    with connected(config) as redis:
+        key = "%s|app_modules" % config["db_name"]
+        if not redis.exists(key):
+            redis.set(key, json.dumps(place.apps()))
+        return json.loads(redis.get(key))
+
+
+def forget(config):
+    """What the cache holds of this site."""
+    if "redis_cache" in config and answers(config):
+        with connected(config) as redis:
+            for key in redis.keys("%s|*" % config["db_name"]):
+                redis.delete(key)
 
 
 def clear_cache(context):

@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 
-from .. import database, environ, options, place, schema
+from .. import database, environ, options, place, progress, schema
 from . import apps
 
 FLAGS = ("--force", "--set-default", "--verbose")
@@ -80,12 +80,13 @@ def make(run, site, given, force):
         schema.create_tables(db, schema.TABLES[:half])
         run.phase("schema")
         schema.create_tables(db, schema.TABLES[half:])
+        progress.draw("Updating DocTypes for frappe")
         schema.set_installed_apps(db, ["frappe"])
         apps.set_all_patches_done(db, "frappe")
         run.phase("administrator")
         schema.set_administrator(db, secrets_given.administrator)
         for app in given.get("install-app", []):
-            apps.install(run, db, app, force=False)
+            apps.install(run, db, app, False, place.apps())
         run.phase("finish")
         schema.set_single(db, "System Settings", "enable_scheduler", "0")
     print("*** Scheduler is disabled ***")
