@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(json["parts"][1]["name"], "b");
         assert_eq!(json["undo"][0], "restore");
         // A site that is no longer asked for is not shown, but known.
-        let record: Record<Own> = Record::open(path.clone(), &[b.clone()]).unwrap();
+        let record: Record<Own> = Record::open(path.clone(), std::slice::from_ref(&b)).unwrap();
         assert_eq!(record.of(&a).own.installing.as_deref(), Some("hrms"));
         record.tell(&b, Progress::Done, "").unwrap();
         let text = std::fs::read_to_string(&path).unwrap();

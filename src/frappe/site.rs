@@ -303,8 +303,8 @@ fn refusal(stage: &Stage, site: &SiteName, name: &str, why: Why) -> String {
 mod tests {
     use super::*;
 
-    fn found(exists: bool, whole: bool) -> Option<Found> {
-        Some(Found { name: "_abc".to_owned(), exists, whole })
+    fn found(exists: bool, whole: bool) -> Found {
+        Found { name: "_abc".to_owned(), exists, whole }
     }
 
     /// directory, config, own user's view, server's view, ours → verdict.
@@ -315,21 +315,21 @@ mod tests {
         let whole = Own { login: true, whole: true };
         let refuse = Verdict::Refuse;
         let table = [
-            ((false, false), nothing, found(false, false), false, Verdict::Create),
-            ((false, false), nothing, found(false, false), true, Verdict::Create),
-            ((false, false), nothing, found(true, false), false, refuse(Why::DatabaseAlone)),
-            ((false, false), nothing, found(true, false), true, Verdict::CreateOver),
+            ((false, false), nothing, Some(found(false, false)), false, Verdict::Create),
+            ((false, false), nothing, Some(found(false, false)), true, Verdict::Create),
+            ((false, false), nothing, Some(found(true, false)), false, refuse(Why::DatabaseAlone)),
+            ((false, false), nothing, Some(found(true, false)), true, Verdict::CreateOver),
             // A whole database without its site: never ours to touch, whatever the record says.
-            ((false, false), nothing, found(true, true), true, refuse(Why::DatabaseAlone)),
-            ((true, false), nothing, found(true, true), true, refuse(Why::NoConfig)),
-            ((true, false), nothing, found(false, false), false, refuse(Why::HalfMade)),
-            ((true, false), nothing, found(false, false), true, Verdict::CreateOver),
-            ((true, true), nothing, found(false, false), true, Verdict::Repair),
-            ((true, true), logged_in, found(true, false), true, Verdict::Repair),
-            ((true, true), logged_in, found(true, false), false, refuse(Why::HalfMade)),
+            ((false, false), nothing, Some(found(true, true)), true, refuse(Why::DatabaseAlone)),
+            ((true, false), nothing, Some(found(true, true)), true, refuse(Why::NoConfig)),
+            ((true, false), nothing, Some(found(false, false)), false, refuse(Why::HalfMade)),
+            ((true, false), nothing, Some(found(false, false)), true, Verdict::CreateOver),
+            ((true, true), nothing, Some(found(false, false)), true, Verdict::Repair),
+            ((true, true), logged_in, Some(found(true, false)), true, Verdict::Repair),
+            ((true, true), logged_in, Some(found(true, false)), false, refuse(Why::HalfMade)),
             ((true, true), whole, None, false, Verdict::Keep),
             ((true, true), whole, None, true, Verdict::Keep),
-            ((true, true), nothing, found(true, true), true, Verdict::Keep),
+            ((true, true), nothing, Some(found(true, true)), true, Verdict::Keep),
             ((true, true), logged_in, None, true, refuse(Why::Unknown)),
             ((false, false), nothing, None, true, refuse(Why::Unknown)),
         ];

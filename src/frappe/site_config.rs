@@ -81,7 +81,7 @@ mod tests {
 
     fn config(text: &str) -> SiteConfig {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(SiteConfig::path(dir.path()), text).unwrap();
+        fs::write(SiteConfig::path(dir.path()), text).unwrap();
         SiteConfig::read(dir.path()).unwrap().unwrap()
     }
 
@@ -127,7 +127,7 @@ mod tests {
     fn what_is_torn_is_no_absence() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(SiteConfig::read(dir.path()).unwrap(), None);
-        std::fs::write(SiteConfig::path(dir.path()), "{\"db").unwrap();
+        fs::write(SiteConfig::path(dir.path()), "{\"db").unwrap();
         assert!(SiteConfig::read(dir.path()).is_err());
     }
 }

@@ -8,7 +8,7 @@ use std::thread;
 
 use crate::redis_server::{RedisServer, free_port};
 use crate::replica::Replica;
-use crate::stack::{ROOT_PASSWORD, SITE, Stack};
+use crate::stack::{Image, ROOT_PASSWORD, SITE, Stack};
 
 fn quick() -> Stack {
     Stack::new().env("STANDIN_SPEED", "20").env("APPS", "alpha")
@@ -177,4 +177,40 @@ fn a_queue_that_is_down_is_waited_for() {
     expect_untouched(&stack);
     stack.queue.restart();
     expect_served(&stack, replica);
+}
+
+#[test]
+fn a_postgresql_server_is_waited_for_in_its_own_words() {
+    let stack = Stack::of(&Image::default(), &["--type", "postgres"]).env("DB_TYPE", "postgres");
+    let stack = stack.env("STANDIN_SPEED", "20").env("APPS", "alpha").env("DB_PASSWORD", "wr0ng-one");
+    fs::write(stack.server("starting"), "").unwrap();
+    let mut replica = stack.launch().env("DB_PASSWORD", ROOT_PASSWORD).start();
+    replica.wait_said("the database server is not ready to serve yet");
+    replica.wait_said("starting up");
+    expect_untouched(&stack);
+    fs::remove_file(stack.server("starting")).unwrap();
+    expect_served(&stack, replica);
+    let trace = stack.trace();
+    let created = trace.made("new-site")[0];
+    assert!(created.has("postgres") && !created.has("--no-mariadb-socket"), "{created:?}");
+    let mut late =
+        stack.launch().rev("v2").env("BELLWETHER_NEEDS_WAIT_SECS", "0.1").env("STEP_MAX_ATTEMPTS", "1").start();
+    assert_eq!(late.wait(), 78);
+    assert!(late.has_said("the database server refuses the login (look at DB_HOST"), "{}", late.log());
+    assert!(late.has_said("password authentication failed"), "{}", late.log());
+}
+
+/// Its driver has other words, and `new-site` another option.
+#[test]
+fn a_newer_bench_is_spoken_to_in_its_own_words() {
+    let stack = quick().env("STANDIN_NEW", "1");
+    fs::write(stack.server("down"), "").unwrap();
+    let mut replica = stack.start();
+    replica.wait_said("the database server refuses the connection");
+    expect_untouched(&stack);
+    fs::remove_file(stack.server("down")).unwrap();
+    expect_served(&stack, replica);
+    let trace = stack.trace();
+    let created = trace.made("new-site")[0];
+    assert!(created.has("--mariadb-user-host-login-scope=%") && !created.has("--no-mariadb-socket"), "{created:?}");
 }

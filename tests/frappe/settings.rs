@@ -323,6 +323,33 @@ fn the_environment_of_the_production_image_boots() {
 }
 
 #[test]
+fn passwords_of_redis_come_from_files_as_well() {
+    let stack = quick().without("REDIS_CACHE").without("REDIS_QUEUE");
+    let path = stack.scratch().join("redis-password");
+    fs::write(&path, "r3dis/p@ss\n").unwrap();
+    let path = path.display().to_string();
+    let stack = stack
+        .env("REDIS_HOST", "redis")
+        .env("REDIS_PASS_FILE", &path)
+        .env("REDIS_CACHE_PORT", "6379")
+        .env("REDIS_QUEUE_PORT", "6380")
+        .env("LOCK_REDIS_HOST", "lock")
+        .env("LOCK_REDIS_PASS_FILE", &path)
+        .env("REDIS_SOCKETIO_FILE", &path);
+    let (code, _, err) = stack.bellwether(&["plan"]);
+    assert_eq!(code, 64);
+    assert!(err.contains("REDIS_SOCKETIO_FILE: ") && !err.contains("r3dis"), "{err}");
+    let (code, out, err) = stack.without("REDIS_SOCKETIO_FILE").bellwether(&["plan"]);
+    assert_eq!(code, 0, "{err}");
+    for words in
+        ["redis_cache=redis://***@redis:6379", "redis_socketio=redis://***@redis:6380", "redis://:***@redis:6379"]
+    {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    assert!(!out.contains("r3dis"), "{out}");
+}
+
+#[test]
 fn the_commands_beside_run_know_where_the_preset_has_its_volume() {
     if !is_in_own_mounts("settings::the_commands_beside_run_know_where_the_preset_has_its_volume") {
         return;
