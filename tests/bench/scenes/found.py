@@ -46,6 +46,7 @@ def half_made_site(world):
     process = subprocess.Popen(words, cwd=place.bench, env=environment, stdin=nothing, stdout=nothing, stderr=nothing)
     world.until("that tables are there", world.tables)
     Replica("by hand", "SCENARIO_REPLICA=%s" % directory, process, directory).kill()
+    place.release()
     before = (world.tables(), listing(world.path(SITES[0])))
     world.say("killed by hand: %d tables, whole %s" % (len(before[0]), world.is_whole()))
     refused = world.start()

@@ -144,6 +144,11 @@ class StandIn(Place):
         """Stops the first call that gets there, for ever: `command:phase`."""
         self.extra["STANDIN_STOP_AT"] = phase
 
+    def release(self):
+        """Stops nothing from now on: what was to be held may have ended before."""
+        with open(os.path.join(self.db, "stopped-at"), "a"):
+            pass
+
     def slow(self, pace):
         """Lets every call be seen in a phase: `command:phase=milliseconds`."""
         self.extra["STANDIN_PACE"] = pace
@@ -243,6 +248,9 @@ class Real(Place):
 
     def hold(self, phase):
         """What it does can be caught in the act."""
+
+    def release(self):
+        """Nothing was held."""
 
     def slow(self, pace):
         """It is as slow as it is."""

@@ -153,6 +153,7 @@ class World:
     def kill(self, replica, when):
         """All its processes at once; a canary is planted if its site is whole. Returns whether it was."""
         gone = replica.kill()
+        self.place.release()
         replica.tell(self.teller)
         whole = self.is_whole()
         self.say("SIGKILL of %s, %s: %d processes at once; the site is %s"
@@ -168,6 +169,7 @@ class World:
         replica.terminate()
         replica.process.wait()
         left = replica.processes()
+        self.place.release()
         replica.tell(self.teller)
         code = replica.process.returncode
         self.say("%s ended with %d; left behind: %s" % (replica.name, code, kinds(left) or "nothing"))
