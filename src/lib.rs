@@ -97,7 +97,7 @@ pub use bootstrap::{Bootstrap, BootstrapError, Outcome, Replica, RunError, Runni
 #[cfg(feature = "io")]
 pub use driver::{StepContext, StepError, StepRecord, StepResult, Stopper};
 #[cfg(feature = "io")]
-pub use preset::{Preset, PresetBrief, PresetPlan, Presets, step_command};
+pub use preset::{LocalBrief, Preset, PresetBrief, PresetPlan, Presets, step_command};
 #[cfg(feature = "io")]
 pub use process::shim::shim_if_asked;
 #[cfg(feature = "io")]

@@ -19,8 +19,7 @@ use crate::settings::{Env, Notice, Problem, Setting, StepCommand};
 /// work. A binary of your own that knows it is three lines around `commands::main(arguments, Presets(&[&Shop]))`.
 ///
 /// ```
-/// use bellwether::{Env, Preset, PresetBrief, PresetPlan, Problem, Setting, Step, step_command};
-/// use std::{ffi::OsString, path::Path};
+/// use bellwether::{Env, LocalBrief, Preset, PresetBrief, PresetPlan, Problem, Setting, Step, step_command};
 ///
 /// #[derive(Debug)]
 /// struct Shop;
@@ -45,8 +44,8 @@ use crate::settings::{Env, Notice, Problem, Setting, StepCommand};
 ///     fn perform(&self, step: &str, _env: &Env) -> i32 {
 ///         i32::from(step != "fill")
 ///     }
-///     fn localize(&self, _volume: &Path, _lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<(), String> {
-///         Ok(())
+///     fn localize(&self, _brief: &LocalBrief<'_>) -> Vec<String> {
+///         Vec::new()
 ///     }
 /// }
 /// # let env = Env::from_iter([("SHOP_TOKEN", "x")]);
@@ -75,12 +74,29 @@ pub trait Preset: fmt::Debug + Sync {
     fn perform(&self, step: &str, env: &Env) -> i32;
 
     /// Puts right what is local to this container, before each hand-off of what is ready, warm starts included. It needs
-    /// neither servers nor a writable volume: what it cannot put right, it says. `lookup` is the environment.
-    ///
-    /// # Errors
-    ///
-    /// What is not as it should be, in words. The command is started all the same.
-    fn localize(&self, volume: &Path, lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<(), String>;
+    /// neither servers nor a writable volume. What it has changed, and what it could not put right, it says, a line each; the
+    /// command is started in any case.
+    fn localize(&self, brief: &LocalBrief<'_>) -> Vec<String>;
+}
+
+/// What a preset is told before a hand-off.
+#[derive(Clone, Copy)]
+pub struct LocalBrief<'a> {
+    /// The revision, which is ready.
+    pub revision: &'a str,
+    /// The volume.
+    pub volume: &'a Path,
+    /// The environment: the value of a variable.
+    pub lookup: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+impl fmt::Debug for LocalBrief<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalBrief")
+            .field("revision", &self.revision)
+            .field("volume", &self.volume)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The presets that a program knows.
@@ -115,13 +131,19 @@ pub struct PresetBrief<'a> {
 }
 
 /// A preset's plan, checked.
-#[derive(Debug)]
 pub struct PresetPlan {
     pub(crate) steps: Vec<protocol::Step>,
     pub(crate) commands: Vec<StepCommand>,
     pub(crate) needs: Vec<Need>,
     pub(crate) secrets: Vec<String>,
     pub(crate) notices: Vec<Notice>,
+}
+
+impl fmt::Debug for PresetPlan {
+    /// Without the secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PresetPlan").field("steps", &self.steps).finish_non_exhaustive()
+    }
 }
 
 impl PresetPlan {

@@ -11,9 +11,9 @@ use super::log_writer::{self, LAST_WORDS, LogWriter};
 use super::{complain, refuse, termination, warm};
 use crate::driver::{Driver, End, LeaseSource, Setup, downgraded};
 use crate::exit::{Exit, chain};
-use crate::preset::{Preset, Presets};
+use crate::preset::{LocalBrief, Preset, Presets};
 use crate::process::{self, StopSignals};
-use crate::protocol::{Election, Outcome, Trust};
+use crate::protocol::{Election, Outcome, Revision, Trust};
 use crate::settings::{CommandLine, LogFormat, Mask, Settings, Warm};
 use crate::volume::{Volume, describe_undo, undo_of};
 
@@ -26,12 +26,12 @@ pub(super) fn run(line: &CommandLine, presets: Presets) -> Exit {
     if let Ok(settings) = Warm::from(&line.overlay, |name| std::env::var_os(name), presets) {
         match warm::look(&settings) {
             warm::Start::Now => {
-                localize(settings.preset, &settings.volume, complain);
+                localize(settings.preset, &settings.rev, &settings.volume, complain);
                 return hand_off(line);
             }
             warm::Start::Downgraded(newest) => {
                 complain_of_downgrade(&settings, &newest);
-                localize(settings.preset, &settings.volume, complain);
+                localize(settings.preset, &settings.rev, &settings.volume, complain);
                 return hand_off(line);
             }
             warm::Start::Refused(newest) => return refuse_downgrade(&settings, &newest),
@@ -41,10 +41,11 @@ pub(super) fn run(line: &CommandLine, presets: Presets) -> Exit {
     cold(line, presets)
 }
 
-/// Lets the preset put right what is local to this container. What it cannot, it says; the command is started all the same.
-fn localize(preset: Option<&'static dyn Preset>, volume: &Path, say: impl FnOnce(&str)) {
-    if let Some(Err(text)) = preset.map(|preset| preset.localize(volume, &|name| std::env::var_os(name))) {
-        say(&text);
+/// Lets the preset put right what is local to this container, and say what there is to say.
+fn localize(preset: Option<&'static dyn Preset>, rev: &Revision, volume: &Path, say: impl Fn(&str)) {
+    if let Some(preset) = preset {
+        let brief = LocalBrief { revision: rev.as_str(), volume, lookup: &|name| std::env::var_os(name) };
+        preset.localize(&brief).iter().for_each(|text| say(text));
     }
 }
 
@@ -100,7 +101,7 @@ fn cold(line: &CommandLine, presets: Presets) -> Exit {
     let volume = setup.volume.clone();
     match coordinate(setup) {
         Ok((Outcome::HandOff, _, _)) => {
-            localize(settings.preset, &settings.volume, |text| warn!("{text}"));
+            localize(settings.preset, &settings.rev, &settings.volume, |text| warn!("{text}"));
             info!(rev = %settings.rev, command = %program(line), "ready: handing off");
             hand_off(line)
         }

@@ -103,7 +103,7 @@ fn on_site(
     record: &Record<Begun>,
     echo: &Echo<'_>,
 ) -> Result<String, Trouble> {
-    let before = installed(stage, site)?;
+    let before = installed(stage, site, echo)?;
     let interrupted = record.of(site).own.installing;
     if let Some(app) = interrupted.as_ref().filter(|app| !image.contains(app)) {
         return Err(Trouble::ForGood(format!(
@@ -118,7 +118,7 @@ fn on_site(
             record.own.installing = Some(app.clone());
         })?;
         stage.run(&install_call(site, app, *is_forced), echo)?;
-        if !installed(stage, site)?.contains(app) {
+        if !installed(stage, site, echo)?.contains(app) {
             return Err(Trouble::Failed(format!("bench has installed {app} in {site}, and it is not there")));
         }
         record.change(site, |record| record.own.installing = None)?;
@@ -128,9 +128,12 @@ fn on_site(
 }
 
 /// What is installed, by the site's own word: `list-apps` is stale now and then.
-fn installed(stage: &Stage, site: &SiteName) -> Result<Vec<String>, Trouble> {
+fn installed(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<Vec<String>, Trouble> {
     let call = installed_call(site);
     let finished = stage.bench.ask(&call)?;
+    if !finished.status.success() {
+        finished.last_lines().for_each(|line| echo.line(line));
+    }
     finished.expect_success(&call)?;
     let list = finished.json();
     let names = list.as_ref().and_then(Value::as_array);

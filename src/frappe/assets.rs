@@ -48,15 +48,17 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
             return Ok(());
         }
         Deed::Link => link(bench.root(), bench.sites()).map_err(|error| {
-            Trouble::Failed(format!("{} cannot be linked: {error}", bench.sites().join("assets").display()))
+            let text = format!("{} cannot be linked: {error}", bench.sites().join("assets").display());
+            // An image does not change by waiting.
+            if error.kind() == io::ErrorKind::NotFound { Trouble::ForGood(text) } else { Trouble::Failed(text) }
         })?,
         Deed::Build => build(stage)?,
     };
     if let Some(what) = changed {
         echo.note(&what);
-        stage.servers().forget_assets(|text| echo.note(text))?;
     }
-    Ok(())
+    // The same link leads to other bundles in another image.
+    stage.servers().forget_assets(|text| echo.note(text))
 }
 
 /// `sites/assets` is a link to the image's bundles, made in one step. `None`: it was already.
@@ -109,17 +111,19 @@ pub(super) fn build_call() -> Call {
     Call::new(&["build", "--production"])
 }
 
-/// What every replica does before it serves: the link suits its image, or is made to. Says what cannot be helped.
-pub(super) fn localize(assets: Assets, bench: &Path, sites: &Path) -> Result<(), String> {
-    if deed(assets, is_baked(bench)) != Deed::Link {
-        return Ok(());
+/// What every replica does before it serves: a link that leads nowhere in this container, or is not there, is made to lead into
+/// its image. A directory, or a link to something that is there, is somebody's decision. Says what it has done, or could not.
+pub(super) fn localize(assets: Assets, bench: &Path, sites: &Path) -> Option<String> {
+    if deed(assets, is_baked(bench)) != Deed::Link || sites.join("assets").is_dir() {
+        return None;
     }
-    link(bench, sites).map(drop).map_err(|error| {
-        format!(
-            "{} does not link to this image's {} and cannot be made to ({error}): styles and scripts may be missing",
-            sites.join("assets").display(),
-            baked(bench).display()
-        )
+    let (path, target) = (sites.join("assets"), baked(bench));
+    link(bench, sites).unwrap_or_else(|error| {
+        Some(format!(
+            "{} does not lead to this image's {} and cannot be made to ({error}): styles and scripts may be missing",
+            path.display(),
+            target.display()
+        ))
     })
 }
 
@@ -155,9 +159,26 @@ mod tests {
         // A link of another image is replaced.
         fs::remove_file(sites.join("assets")).unwrap();
         std::os::unix::fs::symlink("/elsewhere", sites.join("assets")).unwrap();
-        assert!(localize(Assets::Auto, bench, &sites).is_ok());
+        assert!(localize(Assets::Auto, bench, &sites).unwrap().contains("links to"));
         assert_eq!(fs::read_link(sites.join("assets")).unwrap(), bench.join("assets"));
-        assert!(localize(Assets::Skip, Path::new("/nowhere"), Path::new("/nowhere")).is_ok());
-        assert!(localize(Assets::Link, Path::new("/nowhere"), Path::new("/nowhere")).is_err());
+        assert_eq!(localize(Assets::Auto, bench, &sites), None);
+        assert_eq!(localize(Assets::Skip, Path::new("/nowhere"), Path::new("/nowhere")), None);
+        assert!(
+            localize(Assets::Link, Path::new("/nowhere"), Path::new("/nowhere")).unwrap().contains("cannot be made")
+        );
+    }
+
+    #[test]
+    fn before_a_hand_off_nothing_that_is_there_is_moved() {
+        let dir = tempfile::tempdir().unwrap();
+        let (bench, sites) = (dir.path(), dir.path().join("sites"));
+        fs::create_dir(bench.join("assets")).unwrap();
+        fs::create_dir_all(sites.join("assets/built")).unwrap();
+        assert_eq!(localize(Assets::Auto, bench, &sites), None);
+        assert!(sites.join("assets/built").is_dir());
+        fs::rename(sites.join("assets"), bench.join("mine")).unwrap();
+        std::os::unix::fs::symlink(bench.join("mine"), sites.join("assets")).unwrap();
+        assert_eq!(localize(Assets::Auto, bench, &sites), None);
+        assert_eq!(fs::read_link(sites.join("assets")).unwrap(), bench.join("mine"));
     }
 }

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, PipeReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use super::call::Call;
@@ -23,6 +23,12 @@ const PROBE: &str = include_str!("python/probe.py");
 
 /// So many of a command's last lines are kept, to see what it died of.
 const KEPT_LINES: usize = 200;
+/// So many are shown of a command that was asked something and did not answer.
+const LAST_LINES: usize = 20;
+/// So many are read ahead of whoever shows them.
+const LINES_AHEAD: usize = 1000;
+/// A probe asks several servers, each of which has ten seconds to answer; longer than all of them together takes no probe.
+const LONGEST_PROBE: Duration = Duration::from_secs(60);
 /// Longer lines are cut, in bytes.
 const LONGEST_LINE: usize = 16 * 1024;
 /// A bar of progress is shown so often, and its end.
@@ -58,6 +64,11 @@ impl Finished {
     /// The last line that holds JSON: warnings may stand before it.
     pub(super) fn json(&self) -> Option<serde_json::Value> {
         self.lines.iter().rev().find_map(|line| serde_json::from_str(line.trim()).ok())
+    }
+
+    /// What it said last.
+    pub(super) fn last_lines(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().rev().take(LAST_LINES).rev().map(String::as_str)
     }
 
     /// In words.
@@ -122,24 +133,30 @@ impl Bench {
     /// Runs a command; its output goes through `echo`.
     pub(super) fn run(&self, call: &Call, echo: &Echo<'_>) -> Result<Finished, Trouble> {
         echo.note(&call.to_string());
-        self.finish(BENCH, &call.request(), |line| echo.line(line))
+        self.finish(BENCH, &call.request(), None, |line| echo.line(line))
     }
 
     /// Runs a command without showing what it says.
     pub(super) fn ask(&self, call: &Call) -> Result<Finished, Trouble> {
-        self.finish(BENCH, &call.request(), |_| ())
+        self.finish(BENCH, &call.request(), None, |_| ())
     }
 
     /// Asks the probe; what it cannot do, it says in its answer.
     pub(super) fn probe(&self, request: &serde_json::Value) -> Result<serde_json::Value, Trouble> {
-        let finished = self.finish(PROBE, &request.to_string(), |_| ())?;
+        let finished = self.finish(PROBE, &request.to_string(), Some(LONGEST_PROBE), |_| ())?;
         finished.json().ok_or_else(|| {
             let last = finished.lines.back().map_or("nothing", String::as_str);
             Trouble::Failed(format!("the probe of the servers {}; it said: {last}", finished.describe()))
         })
     }
 
-    fn finish(&self, script: &str, request: &str, say: impl FnMut(&str)) -> Result<Finished, Trouble> {
+    fn finish(
+        &self,
+        script: &str,
+        request: &str,
+        limit: Option<Duration>,
+        say: impl FnMut(&str),
+    ) -> Result<Finished, Trouble> {
         let python = self.python();
         let failed = |error: io::Error| Trouble::Failed(format!("{}: {error}", python.display()));
         let (reader, writer) = io::pipe().map_err(failed)?;
@@ -155,20 +172,23 @@ impl Bench {
             // One that has ended already says so by its exit code.
             let _ = input.write_all(request.as_bytes());
         }
-        let (status, lines) = follow(&mut child, reader, say).map_err(failed)?;
+        let (status, lines) = follow(&mut child, reader, limit, say).map_err(failed)?;
         Ok(Finished { status, lines })
     }
 }
 
-/// Waits for the child and reads what it says, and for a moment what it has left behind says.
+/// Waits for the child and reads what it says, and for a moment what it has left behind says. One that takes longer than
+/// `limit` is killed.
 fn follow(
     child: &mut Child,
     reader: PipeReader,
+    limit: Option<Duration>,
     mut say: impl FnMut(&str),
 ) -> io::Result<(ExitStatus, VecDeque<String>)> {
     let lines = read_in_background(reader);
     let mut kept = VecDeque::new();
     let (mut ended, mut progress_at) = (None, None);
+    let begun = boottime::now();
     loop {
         match lines.recv_timeout(LOOK_EVERY) {
             Ok(Line { text, is_overwritten: true }) => {
@@ -191,6 +211,9 @@ fn follow(
         if ended.is_none() && child.try_wait()?.is_some() {
             ended = Some(boottime::now());
         }
+        if ended.is_none() && limit.is_some_and(|limit| boottime::now().since(begun) > limit) {
+            child.kill()?;
+        }
         if ended.is_some_and(|at| boottime::now().since(at) > STRAGGLERS) {
             break;
         }
@@ -200,7 +223,7 @@ fn follow(
 
 /// A thread of its own, since a read cannot be given up.
 fn read_in_background(reader: PipeReader) -> Receiver<Line> {
-    let (sender, lines) = channel();
+    let (sender, lines) = sync_channel(LINES_AHEAD);
     std::thread::spawn(move || {
         let mut reader = BufReader::new(reader);
         while let Ok(Some(line)) = read_line(&mut reader) {

@@ -3,14 +3,14 @@
 use std::fmt;
 
 /// One word of a command line.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 enum Word {
     Plain(String),
     Secret(String),
 }
 
 /// A bench command.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub(super) struct Call {
     words: Vec<Word>,
     lock_wait_secs: Option<u32>,

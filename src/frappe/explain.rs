@@ -6,7 +6,7 @@ use super::bench::Bench;
 use super::config;
 use super::migrate;
 use super::names::SiteName;
-use super::settings::Settings;
+use super::settings::{Kind, Settings};
 use super::site;
 
 /// The lines of one step.
@@ -37,8 +37,15 @@ fn site_lines(settings: &Settings, site: &SiteName) -> Vec<String> {
         return vec![format!("see that {site} exists (SKIP_INIT=1)")];
     }
     let name = settings.database.name.as_deref().unwrap_or_default();
-    let call = site::new_site_call(settings, site, "--no-mariadb-socket", name);
-    vec![format!("unless {site} is there: {call}")]
+    let call = site::new_site_call(settings, site, "--no-mariadb-socket", if name.is_empty() { "_…" } else { name });
+    let mut lines = vec![format!("unless {site} is there: {call}")];
+    if name.is_empty() {
+        lines.push("the database is called _ and 16 digits of the SHA-1 of the site's path".to_owned());
+    }
+    if settings.database.kind == Kind::MariaDb {
+        lines.push("a newer bench has --mariadb-user-host-login-scope=% for --no-mariadb-socket".to_owned());
+    }
+    lines
 }
 
 fn apps_lines(settings: &Settings, site: &SiteName) -> Vec<String> {

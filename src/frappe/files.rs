@@ -18,6 +18,8 @@ pub(super) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> 
 /// Makes `path` a symbolic link to `target`, in one step; what was there must not be a directory.
 pub(super) fn replace_link(path: &Path, target: &Path) -> io::Result<()> {
     let temporary = beside(path);
+    // In a container pid and host come again.
+    let _ = fs::remove_file(&temporary);
     symlink(target, &temporary)?;
     let renamed = fs::rename(&temporary, path);
     if renamed.is_err() {

@@ -28,8 +28,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub(super) struct Begun {
-    /// Maintenance mode before we turned it on; kept until it is restored, whichever revision does that.
-    was_in_maintenance: Option<bool>,
+    /// Whether we have turned maintenance mode on and not yet off.
+    is_closed: bool,
     /// The oldest first; from before each migration since the step last ended well.
     backups: Vec<Backup>,
     /// The revision that has been migrated to.
@@ -65,7 +65,12 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
     }
     // What fails because a server is away would count for the worst.
     stage.await_servers()?;
-    stage.each_site(|site, record, echo| on_site(stage, site, record, echo))
+    let done = stage.each_site(|site, record, echo| on_site(stage, site, record, echo));
+    if let Err(Trouble::Failed(_) | Trouble::ForGood(_)) = &done {
+        // Until somebody goes on, others may have brought back what was before, of every site.
+        stage.reopen::<Begun>()?.change_all(|record| record.own.done = None)?;
+    }
+    done
 }
 
 fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<String, Trouble> {
@@ -87,29 +92,28 @@ fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
     Ok(record.of(site).own.describe(&stage.revision))
 }
 
-/// Nobody is served while tables change. What was before is written down once: a successor must not take our own "on" for it.
-/// `true`: somebody has opened the site since, as after a rollback, and an earlier backup lacks what has come in.
+/// Nobody is served while tables change. The site's own configuration says that it was us, so that no successor takes our "on"
+/// for what was before. `true`: somebody has opened the site since, as after a rollback, and an earlier backup lacks what has
+/// come in.
 fn close(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<bool, Trouble> {
-    let is_on = is_in_maintenance(&stage.bench, site)?;
-    let was_on = record.of(site).own.was_in_maintenance;
-    if was_on.is_none() {
-        record.change(site, |record| record.own.was_in_maintenance = Some(is_on))?;
-    }
-    say_undo(stage, record)?;
+    let is_on = config_of(&stage.bench, site)?.is_in_maintenance();
+    let begun = record.of(site).own;
     if !is_on {
+        record.change(site, |record| record.own.is_closed = true)?;
+        say_undo(stage, record)?;
         switch_maintenance(stage, site, true, echo)?;
     }
-    Ok(was_on == Some(false) && !is_on)
+    Ok(!is_on && begun.backup_before(&stage.revision).is_some())
 }
 
 fn open(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<(), Trouble> {
-    let was_on = record.of(site).own.was_in_maintenance;
-    if was_on == Some(true) {
-        echo.note(&format!("{site} was in maintenance mode before, and stays there"));
-    } else if is_in_maintenance(&stage.bench, site)? {
+    let config = config_of(&stage.bench, site)?;
+    if config.is_closed_by_us() {
         switch_maintenance(stage, site, false, echo)?;
+    } else if config.is_in_maintenance() {
+        echo.note(&format!("{site} was in maintenance mode before, and stays there"));
     }
-    record.change(site, |record| record.own.was_in_maintenance = None)?;
+    record.change(site, |record| record.own.is_closed = false)?;
     say_undo(stage, record)
 }
 
@@ -123,14 +127,13 @@ fn switch_maintenance(stage: &Stage, site: &SiteName, is_on: bool, echo: &Echo<'
     }
 }
 
-fn is_in_maintenance(bench: &Bench, site: &SiteName) -> Result<bool, Trouble> {
+fn config_of(bench: &Bench, site: &SiteName) -> Result<SiteConfig, Trouble> {
     let directory = bench.site(site.as_str());
     let config =
         SiteConfig::read(&directory).map_err(|error| Trouble::of_file(&SiteConfig::path(&directory), &error))?;
-    let config = config.ok_or_else(|| {
+    config.ok_or_else(|| {
         Trouble::ForGood(format!("{} is gone, though the site was there", SiteConfig::path(&directory).display()))
-    })?;
-    Ok(config.is_in_maintenance())
+    })
 }
 
 /// Waits for jobs that are queued, as long as somebody is there to do them. Where a whole stack begins together nobody is.
@@ -191,7 +194,11 @@ fn back_up(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
 /// The dumps of the database in a directory of backups.
 fn dumps(directory: &Path) -> BTreeSet<(PathBuf, Option<SystemTime>)> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let is_dump = |entry: &DirEntry| entry.file_name().to_string_lossy().ends_with("-database.sql.gz");
+    let is_dump = |entry: &DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // Encrypted ones are called so.
+        name.ends_with("-database.sql.gz") || name.ends_with("-database-enc.sql.gz")
+    };
     let written = |entry: &DirEntry| entry.metadata().and_then(|found| found.modified()).ok();
     entries.filter(is_dump).map(|entry| (entry.path(), written(&entry))).collect()
 }
@@ -199,18 +206,26 @@ fn dumps(directory: &Path) -> BTreeSet<(PathBuf, Option<SystemTime>)> {
 /// Says what brings back the state from before, for whoever has to roll back.
 fn say_undo(stage: &Stage, record: &Record<Begun>) -> Result<(), Trouble> {
     let bench = stage.bench.root().display().to_string();
-    let lines = stage.settings.sites.iter().flat_map(|site| undo(&bench, site, &record.of(site).own));
-    record.say_undo(lines.collect())
+    let root = &stage.settings.database.root_user;
+    let undo = |site: &SiteName| undo(&bench, site, root, &record.of(site).own);
+    let mut lines: Vec<String> = stage.settings.sites.iter().flat_map(undo).collect();
+    if !lines.is_empty() {
+        let revision = &stage.revision;
+        lines.push(format!(
+            "IMAGE_REV={revision} bellwether reset   # so that {revision} begins anew when it comes again"
+        ));
+    }
+    record.say_undo(lines)
 }
 
 /// The commands for one site. Maintenance mode is ours to turn off if we have turned it on.
-fn undo(bench: &str, site: &SiteName, begun: &Begun) -> Vec<String> {
-    let open = match begun.was_in_maintenance {
-        Some(false) => format!(" && {}", open_call(site)),
-        _ => String::new(),
-    };
+fn undo(bench: &str, site: &SiteName, root: &str, begun: &Begun) -> Vec<String> {
+    let open = if begun.is_closed { format!(" && {}", open_call(site)) } else { String::new() };
     let restore = |Backup { path, .. }: &Backup| {
-        format!("cd {bench} && {}{open}", Call::on(site.as_str(), &["restore", path, "--force"]))
+        format!(
+            "cd {bench} && {}{open}",
+            Call::on(site.as_str(), &["restore", path, "--force", "--db-root-username", root])
+        )
     };
     match begun.backups.as_slice() {
         [] if open.is_empty() => Vec::new(),
@@ -269,21 +284,20 @@ mod tests {
     #[test]
     fn what_brings_back_the_state_from_before_is_what_has_been_done() {
         let site = SiteName::parse("a.localhost").unwrap();
-        let said = |was_in_maintenance, backups: &[(&str, &str)]| {
+        let said = |is_closed, backups: &[(&str, &str)]| {
             let backup = |&(before, path): &(&str, &str)| Backup { before: before.to_owned(), path: path.to_owned() };
-            let begun = Begun { was_in_maintenance, backups: backups.iter().map(backup).collect(), done: None };
-            undo("/bench", &site, &begun).join("\n")
+            let begun = Begun { is_closed, backups: backups.iter().map(backup).collect(), done: None };
+            undo("/bench", &site, "root", &begun).join("\n")
         };
-        assert_eq!(said(None, &[]), "");
-        assert_eq!(said(Some(true), &[]), "");
-        insta::assert_snapshot!(said(Some(false), &[]), @"
+        assert_eq!(said(false, &[]), "");
+        insta::assert_snapshot!(said(true, &[]), @"
         # a.localhost: restore a backup of your own, then
         cd /bench && bench --site a.localhost set-maintenance-mode off
         ");
-        insta::assert_snapshot!(said(Some(false), &[("v2", "/b/2.sql.gz")]), @"cd /bench && bench --site a.localhost restore /b/2.sql.gz --force && bench --site a.localhost set-maintenance-mode off");
-        insta::assert_snapshot!(said(Some(true), &[("v2", "/b/2.sql.gz"), ("v3", "/b/3.sql.gz")]), @"
-        cd /bench && bench --site a.localhost restore /b/2.sql.gz --force   # before v2
-        cd /bench && bench --site a.localhost restore /b/3.sql.gz --force   # before v3
+        insta::assert_snapshot!(said(true, &[("v2", "/b/2.sql.gz")]), @"cd /bench && bench --site a.localhost restore /b/2.sql.gz --force --db-root-username root && bench --site a.localhost set-maintenance-mode off");
+        insta::assert_snapshot!(said(false, &[("v2", "/b/2.sql.gz"), ("v3", "/b/3.sql.gz")]), @"
+        cd /bench && bench --site a.localhost restore /b/2.sql.gz --force --db-root-username root   # before v2
+        cd /bench && bench --site a.localhost restore /b/3.sql.gz --force --db-root-username root   # before v3
         ");
     }
 

@@ -43,15 +43,15 @@ mod site_config;
 mod stage;
 mod trouble;
 
-use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use self::bench::Bench;
+use self::echo::Echo;
 use self::settings::Settings;
 use self::stage::Stage;
 use self::trouble::Trouble;
-use crate::{Env, Preset, PresetBrief, PresetPlan, Problem, Setting, Step, step_command};
+use crate::{Env, LocalBrief, Mask, Preset, PresetBrief, PresetPlan, Problem, Setting, Step, step_command};
 pub use settings::FRAPPE_SETTINGS;
 
 /// The preset `frappe`.
@@ -90,26 +90,31 @@ impl Preset for Frappe {
     }
 
     fn perform(&self, step: &str, env: &Env) -> i32 {
-        let done = Stage::of(env).and_then(|stage| {
-            let result = perform(step, &stage);
-            result.inspect_err(|trouble| stage.echo().note(trouble.text()))
-        });
-        match done {
-            Ok(()) => 0,
-            Err(trouble) => trouble.exit_code(),
-        }
+        let mut mask = Mask::new();
+        mask.add_env(env);
+        let done = match Stage::of(env) {
+            Ok(stage) => perform(step, &stage).inspect_err(|trouble| stage.echo().note(trouble.text())),
+            Err(trouble) => {
+                Echo::new(&mask).note(trouble.text());
+                Err(trouble)
+            }
+        };
+        done.map_or_else(|trouble| trouble.exit_code(), |()| 0)
     }
 
-    fn localize(&self, volume: &Path, lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<(), String> {
+    fn localize(&self, brief: &LocalBrief<'_>) -> Vec<String> {
+        let volume = brief.volume;
         // What is wrong with it has been told where the work was done.
-        let Some(assets) = Settings::assets_alone(lookup) else { return Ok(()) };
-        assets::localize(assets, volume.parent().unwrap_or(volume), volume)
+        let assets = Settings::assets_alone(brief.lookup);
+        let linked = assets.and_then(|assets| assets::localize(assets, volume.parent().unwrap_or(volume), volume));
+        linked.into_iter().chain(site::tell_of_missing(brief)).collect()
     }
 }
 
 /// The plan, which is the same for every replica of a revision, whatever its environment lacks.
 fn steps(brief: &PresetBrief<'_>, settings: Option<&Settings>) -> Vec<Step> {
     let user = brief.volume.and_then(user_of);
+    let handed_over = if user.is_some() { settings::secrets_of_files(brief.env) } else { Vec::new() };
     let step = |name: &str, [in_progress, done]: [&str; 2], after: &[&str]| {
         let mut step = Step::command(name, step_command(&Frappe, name)).markers(in_progress, done);
         step = step.max_attempts(brief.step_attempts);
@@ -117,7 +122,7 @@ fn steps(brief: &PresetBrief<'_>, settings: Option<&Settings>) -> Vec<Step> {
             step = step.timeout(timeout);
         }
         if let Some(user) = &user {
-            step = step.user(user);
+            step = handed_over.iter().fold(step.user(user), |step, (name, value)| step.env(name, value));
         }
         if let Some(settings) = settings {
             step = step.explain(explain::step(name, settings));

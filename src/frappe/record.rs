@@ -44,11 +44,12 @@ struct Part<'a> {
 #[serde(default, bound = "T: DeserializeOwned + Default")]
 struct Read<T> {
     sites: BTreeMap<String, SiteRecord<T>>,
+    undo: Vec<String>,
 }
 
 impl<T> Default for Read<T> {
     fn default() -> Read<T> {
-        Read { sites: BTreeMap::new() }
+        Read { sites: BTreeMap::new(), undo: Vec::new() }
     }
 }
 
@@ -89,11 +90,11 @@ impl<T: Clone + Default + Serialize + DeserializeOwned> Record<T> {
                 ))
             })?
         };
-        let mut known = read.sites;
+        let Read { sites: mut known, undo } = read;
         for site in sites {
             known.entry(site.to_string()).or_default();
         }
-        Ok(Record { path, content: Mutex::new(Content { sites: known, shown: sites.to_vec(), undo: Vec::new() }) })
+        Ok(Record { path, content: Mutex::new(Content { sites: known, shown: sites.to_vec(), undo }) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Content<T>> {
@@ -110,6 +111,13 @@ impl<T: Clone + Default + Serialize + DeserializeOwned> Record<T> {
     pub(super) fn change(&self, site: &SiteName, change: impl FnOnce(&mut SiteRecord<T>)) -> Result<(), Trouble> {
         let mut content = self.lock();
         change(content.sites.entry(site.to_string()).or_default());
+        self.write(&content)
+    }
+
+    /// Changes what is known about every site.
+    pub(super) fn change_all(&self, change: impl FnMut(&mut SiteRecord<T>)) -> Result<(), Trouble> {
+        let mut content = self.lock();
+        content.sites.values_mut().for_each(change);
         self.write(&content)
     }
 

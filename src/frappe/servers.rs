@@ -21,6 +21,8 @@ const REMIND_EVERY: Duration = Duration::from_secs(30);
 const SERVER: &str = "the database server";
 /// The settings that say where it is.
 pub(super) const DATABASE: &str = "DB_HOST and DB_PORT";
+/// Where a site's own file says so.
+const OWN_SERVER: &str = "db_host and db_port in the site's site_config.json";
 /// The same, and how to log in as its administrator.
 const DATABASE_LOGIN: &str = "DB_HOST, DB_PORT, DB_ROOT_USER and DB_ROOT_PASS";
 
@@ -62,6 +64,9 @@ pub(super) struct Found {
     pub(super) exists: bool,
     /// Whether Administrator has a password there: the last thing that makes a site whole.
     pub(super) whole: bool,
+    /// How many other sessions are in it now.
+    #[serde(default)]
+    pub(super) sessions: u64,
 }
 
 /// What a site's own user finds there.
@@ -152,7 +157,8 @@ impl<'a> Servers<'a> {
             "password": config.text("db_password").unwrap_or_default(),
         });
         let request = json!({"op": "own", "server": server, "name": name});
-        self.wait_for(&say, || Ok(self.ask(&request)?.map_err(|refusal| (SERVER, DATABASE, refusal))))
+        let settings = if config.text("db_host").is_some() { OWN_SERVER } else { DATABASE };
+        self.wait_for(&say, || Ok(self.ask(&request)?.map_err(|refusal| (SERVER, settings, refusal))))
     }
 
     /// How many workers of background jobs are alive.
@@ -162,7 +168,8 @@ impl<'a> Servers<'a> {
             workers: u64,
         }
         let asked = self.ask::<Workers>(&json!({"op": "workers", "url": self.redises.queue}));
-        Ok(asked?.map_or(0, |found| found.workers))
+        // Whoever cannot look cannot say that there is none.
+        Ok(asked?.map_or(1, |found| found.workers))
     }
 
     /// Lets every process look up the built assets anew: clearing the cache leaves this key.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::names::{SiteName, parse_app, words};
+use crate::settings::SETTINGS;
 use crate::{Env, Given, PresetBrief, Problem};
 pub(super) use redis::Redises;
 pub use table::FRAPPE_SETTINGS;
@@ -114,6 +115,13 @@ impl Settings {
         Read { env: &env, problems: Vec::new(), missing: Vec::new() }.assets()
     }
 
+    /// The sites, and nothing else; none if what is said cannot be used.
+    pub(super) fn sites_alone(lookup: &dyn Fn(&str) -> Option<OsString>) -> Vec<SiteName> {
+        let named = [n::SITE, n::SITES].into_iter().filter_map(|name| Some((name, lookup(name)?)));
+        let env = named.collect();
+        Read { env: &env, problems: Vec::new(), missing: Vec::new() }.sites().unwrap_or_default()
+    }
+
     /// The bench that the sites belong to: the directory around them.
     pub(super) fn bench_dir(&self) -> &Path {
         self.sites_dir.parent().unwrap_or(&self.sites_dir)
@@ -124,6 +132,22 @@ impl Settings {
         let Database { root_password, password, .. } = &self.database;
         [root_password, password, &self.admin_password].into_iter().flatten().cloned().collect()
     }
+}
+
+/// What files of secrets hold, as variables: whoever the steps run as may be unable to read them.
+pub(super) fn secrets_of_files(env: &Env) -> Vec<(String, String)> {
+    let mut variables = Vec::new();
+    for setting in FRAPPE_SETTINGS.iter().chain(SETTINGS).filter(|setting| setting.file) {
+        let Ok(Some(given)) = setting.given_in(env) else { continue };
+        if !given.culprit.ends_with("_FILE") {
+            continue;
+        }
+        let names = std::iter::once(setting.variable).chain(setting.aliases.iter().copied());
+        // An empty variable counts as not set.
+        variables.extend(names.map(|name| (format!("{name}_FILE"), String::new())));
+        variables.push((setting.variable.to_owned(), given.text));
+    }
+    variables
 }
 
 /// One reading of an environment. What is wrong is told apart from what is missing, which only a leader minds.
@@ -202,46 +226,50 @@ impl Read<'_> {
     fn database(&mut self, sites: usize, creates: bool) -> Option<Database> {
         let kind =
             self.value(n::DB_TYPE, |text| one_of(text, &[("mariadb", Kind::MariaDb), ("postgres", Kind::Postgres)]));
-        let host = self.optional(n::DB_HOST, filled).ok()?;
-        if host.is_none() {
+        let host = self.optional(n::DB_HOST, filled);
+        if matches!(host, Ok(None)) {
             self.missing(n::DB_HOST, "is not set; set it to the database server's host");
         }
-        let number = self.optional(n::DB_PORT, port).ok()?;
-        let root_user = self.optional(n::DB_ROOT_USER, filled).ok()?;
-        let root_password =
-            self.secret(n::DB_ROOT_PASS, creates, "the password of the user who creates databases").ok()?;
-        let name = self.optional(n::DB_NAME, database_name).ok()?;
-        if name.is_some() && sites > 1 {
+        let number = self.optional(n::DB_PORT, port);
+        let root_user = self.optional(n::DB_ROOT_USER, filled);
+        let root_password = self.secret(n::DB_ROOT_PASS, creates, "the password of the user who creates databases");
+        let name = self.optional(n::DB_NAME, |text| database_name(text, kind));
+        if matches!(name, Ok(Some(_))) && sites > 1 {
             self.complain(n::DB_NAME, "names one database, but there are several sites; unset it");
         }
-        let password = self.secret(n::DB_PASS, false, "").ok()?;
+        let password = self.secret(n::DB_PASS, false, "");
         let (default_user, default_port) = match kind? {
             Kind::MariaDb => ("root", 3306),
             Kind::Postgres => ("postgres", 5432),
         };
-        Some(Database {
+        let database = Database {
             kind: kind?,
-            host: host?,
-            port: number.unwrap_or(default_port),
-            root_user: root_user.unwrap_or_else(|| default_user.to_owned()),
-            root_password,
-            name,
-            password,
-        })
+            host: host.ok()??,
+            port: number.ok()?.unwrap_or(default_port),
+            root_user: root_user.ok()?.unwrap_or_else(|| default_user.to_owned()),
+            root_password: root_password.ok()?,
+            name: name.ok()?,
+            password: password.ok()?,
+        };
+        if database.name.as_ref() == Some(&database.root_user) {
+            // bench makes a user of the database's name, and drops it with the site.
+            self.complain(n::DB_NAME, "is the name of DB_ROOT_USER as well; choose another name");
+        }
+        Some(database)
     }
 
     fn apps(&mut self) -> Option<Apps> {
         let list = |text: &str| words(text).into_iter().map(parse_app).collect::<Result<Vec<_>, _>>();
-        let wanted = self.optional(n::APPS, list).ok()?;
-        let all_of_image = self.optional(n::AUTO_INSTALL, yes_or_no).ok()?.unwrap_or(wanted.is_none());
-        let allowed = self.optional(n::ALLOW, list).ok()?;
-        let denied = self.optional(n::DENY, list).ok()?.unwrap_or_default();
-        let wanted = wanted.unwrap_or_default();
+        let (wanted, auto) = (self.optional(n::APPS, list), self.optional(n::AUTO_INSTALL, yes_or_no));
+        let (allowed, denied) = (self.optional(n::ALLOW, list), self.optional(n::DENY, list));
+        let wanted = wanted.ok()?;
+        let all_of_image = auto.ok()?.unwrap_or(wanted.is_none());
+        let (wanted, denied) = (wanted.unwrap_or_default(), denied.ok()?.unwrap_or_default());
         if let Some(both) = wanted.iter().find(|app| denied.contains(app)) {
             self.complain(n::DENY, format!("{both} is among APPS as well; remove it from one of them"));
             return None;
         }
-        Some(Apps { wanted, all_of_image, allowed, denied })
+        Some(Apps { wanted, all_of_image, allowed: allowed.ok()?, denied })
     }
 
     fn assets(&mut self) -> Option<Assets> {
@@ -360,13 +388,31 @@ fn filled(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
+/// Databases that are there before any site.
+const SERVERS_OWN: &[&str] =
+    &["information_schema", "mysql", "performance_schema", "postgres", "sys", "template0", "template1"];
+
 /// The servers allow 63 characters, or 64.
-fn database_name(text: &str) -> Result<String, String> {
+fn database_name(text: &str, kind: Option<Kind>) -> Result<String, String> {
     let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if SERVERS_OWN.contains(&text.to_ascii_lowercase().as_str()) {
+        return Err(format!("{text:?} is the server's own; choose another name"));
+    }
+    if kind == Some(Kind::Postgres) && !is_folded(text) {
+        return Err(format!(
+            "{text:?} is another name without quotes, as bench drops databases; write it in lower case"
+        ));
+    }
     if is_plain && !text.is_empty() && text.len() <= 63 {
         return Ok(text.to_owned());
     }
     Err(format!("{text:?} is no name of a database; letters, digits and '_' are allowed, at most 63"))
+}
+
+/// Whether `PostgreSQL` reads a name without quotes as the same name with them.
+pub(super) fn is_folded(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    name.chars().all(is_plain) && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 #[cfg(test)]

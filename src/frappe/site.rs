@@ -4,7 +4,9 @@
 //! row with Administrator's password, which is written last. A site that lacks it is mended only if our own record proves
 //! that we were creating it, on a database that was not there before; everything else is left to a person.
 
+use std::fs;
 use std::io;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,10 +18,11 @@ use super::files;
 use super::names::SiteName;
 use super::record::{Progress, Record};
 use super::servers::{Found, Own};
-use super::settings::{Database, Kind, Settings};
+use super::settings::{Database, Kind, Settings, is_folded};
 use super::site_config::SiteConfig;
 use super::stage::Stage;
 use super::trouble::Trouble;
+use crate::LocalBrief;
 
 /// While a half-made site is removed, nothing waits longer for a lock that somebody else's session holds.
 const LOCK_WAIT_SECS: u32 = 30;
@@ -31,7 +34,7 @@ const ARCHIVE: &str = "archived";
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub(super) struct Begun {
-    /// The database that we are creating; it was not there before.
+    /// The database that we are creating, and its server; it was not there before.
     creating: Option<String>,
 }
 
@@ -105,47 +108,48 @@ pub(super) fn perform(stage: &Stage) -> Result<(), Trouble> {
 }
 
 fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<String, Trouble> {
-    if is_being_created(&stage.bench, site) {
-        return Err(somebody_creates(site));
-    }
     let facts = look(stage, site, record, echo)?;
     let verdict = judge(&facts);
     if stage.settings.skip_init && !matches!(verdict, Verdict::Keep) {
         return Err(Trouble::ForGood(skipped(stage, site, &facts)));
     }
-    let name = facts.found.map(|found| found.name).unwrap_or_default();
+    let found = facts.found.clone().unwrap_or_default();
     match verdict {
         Verdict::Keep => {
+            if !facts.own.login {
+                let path = SiteConfig::path(&stage.bench.site(site.as_str()));
+                echo.note(&format!("{site} is whole, but its own user cannot log in: look at {}", path.display()));
+            }
             // It is whole, so whatever was begun has ended.
             record.change(site, |record| record.own = Begun::default())?;
             return Ok("exists".to_owned());
         }
-        Verdict::Refuse(why) => return Err(Trouble::ForGood(refusal(stage, site, &name, why))),
+        Verdict::Refuse(why) => return Err(Trouble::ForGood(refusal(stage, site, &found.name, why))),
+        Verdict::Repair | Verdict::CreateOver if found.sessions > 0 => return Err(somebody_uses(site)),
         Verdict::Repair => {
             echo.note(&format!("{site} was left half-made by us: it is removed and created again"));
             record.tell(site, Progress::Running, "removing what was left half-made")?;
-            remove(stage, site, echo)?;
+            remove(stage, site, &found.name, echo)?;
         }
-        Verdict::Create | Verdict::CreateOver => {}
+        Verdict::CreateOver => set_aside(stage, site, echo)?,
+        Verdict::Create => {}
     }
-    create(stage, site, &name, verdict == Verdict::CreateOver, record, echo)?;
+    create(stage, site, &facts, record, echo)?;
     Ok("created".to_owned())
 }
 
+/// Everything that tells what a site is, unless somebody is creating it just now.
 fn look(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<Facts, Trouble> {
+    if is_being_created(&stage.bench, site) {
+        return Err(somebody_creates(site));
+    }
     let directory = stage.bench.site(site.as_str());
     let creating = record.of(site).own.creating;
     let config = match SiteConfig::read(&directory) {
         Ok(config) => config,
         // bench does not write it in one step, so a creation of ours that was killed may have torn it.
         Err(error) if error.kind() == io::ErrorKind::InvalidData && creating.is_some() => None,
-        Err(error) => {
-            let path = SiteConfig::path(&directory).display().to_string();
-            return Err(Trouble::ForGood(format!(
-                "{path}: {error}; put it back (db_name, db_password, encryption_key), from \
-                 {site}/private/backups/*-site_config_backup.json if there is one, then\n    bellwether retry"
-            )));
-        }
+        Err(error) => return Err(unreadable(site, &SiteConfig::path(&directory), &error)),
     };
     let config = config.filter(|config| config.text("db_name").is_some());
     let servers = stage.servers();
@@ -160,15 +164,57 @@ fn look(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>)
         let named = config.as_ref().and_then(|config| config.text("db_name"));
         servers.site(site.as_str(), named.or(stage.settings.database.name.as_deref()), |text| echo.note(text))?
     };
-    let is_ours = creating.is_some() && creating == found.as_ref().map(|found| found.name.clone());
+    let is_ours = found.as_ref().is_some_and(|found| creating == Some(place(&stage.settings, &found.name)));
     Ok(Facts { has_directory: is_there(&directory), has_config: config.is_some(), own, found, is_ours })
 }
 
-fn remove(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<(), Trouble> {
+/// A database, and the server it is on: the same name elsewhere is another one.
+fn place(settings: &Settings, name: &str) -> String {
+    let Database { kind, host, port, .. } = &settings.database;
+    format!("{}://{host}:{port}/{name}", kind.word())
+}
+
+fn unreadable(site: &SiteName, path: &Path, error: &io::Error) -> Trouble {
+    let repair = match error.kind() {
+        io::ErrorKind::PermissionDenied => "let the user that the steps run as read it (chown, chmod)".to_owned(),
+        io::ErrorKind::NotADirectory => format!("{site} has to be a directory; move away what is there"),
+        _ => format!(
+            "put it back (db_name, db_password, encryption_key), from {site}/private/backups/*-site_config_backup.json if \
+             there is one"
+        ),
+    };
+    Trouble::ForGood(format!("{}: {error}; {repair}, then\n    bellwether retry", path.display()))
+}
+
+fn remove(stage: &Stage, site: &SiteName, name: &str, echo: &Echo<'_>) -> Result<(), Trouble> {
+    if stage.settings.database.kind == Kind::Postgres && !is_folded(name) {
+        return Err(Trouble::ForGood(format!(
+            "the database {name} of {site} was left half-made by us, but without quotes, as bench drops it, it is another one; \
+             drop it by hand"
+        )));
+    }
     let call = drop_call(&stage.settings, site, &shown(stage.bench.sites().join(ARCHIVE)));
     let finished = stage.bench.run(&call, echo)?;
     expect_unused(&finished, site)?;
     finished.expect_success(&call)
+}
+
+/// What is left of a directory whose configuration says nothing: bench would stumble over it.
+fn set_aside(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<(), Trouble> {
+    let (path, archive) = (stage.bench.site(site.as_str()), stage.bench.sites().join(ARCHIVE));
+    if !is_there(&path) {
+        return Ok(());
+    }
+    let mut number = 1;
+    let mut aside = archive.join(site.as_str());
+    while is_there(&aside) {
+        aside = archive.join(format!("{site}.{number}"));
+        number += 1;
+    }
+    let moved = fs::create_dir_all(&archive).and_then(|()| fs::rename(&path, &aside));
+    moved.map_err(|error| Trouble::of_file(&path, &error))?;
+    echo.note(&format!("{site} was left half-made by us: its directory is {} now", aside.display()));
+    Ok(())
 }
 
 /// What somebody's session holds cannot be removed before that ends.
@@ -177,9 +223,13 @@ fn expect_unused(finished: &Finished, site: &SiteName) -> Result<(), Trouble> {
     if finished.status.success() || !words.iter().any(|words| finished.said(words)) {
         return Ok(());
     }
-    Err(Trouble::NotYet(format!(
-        "somebody still uses the database of {site}, which was left half-made; stop whoever serves it"
-    )))
+    Err(somebody_uses(site))
+}
+
+fn somebody_uses(site: &SiteName) -> Trouble {
+    Trouble::NotYet(format!(
+        "somebody uses the database of {site}, which was left half-made; stop whoever serves it, or wait until it is restored"
+    ))
 }
 
 /// Whether a `bench new-site` is at work, ours or not: nothing that it makes is to be judged or removed before it ends.
@@ -191,25 +241,37 @@ fn somebody_creates(site: &SiteName) -> Trouble {
     Trouble::NotYet(format!("somebody else is creating {site}"))
 }
 
+/// `seen`: what was found before anything was removed.
 fn create(
     stage: &Stage,
     site: &SiteName,
-    name: &str,
-    is_over: bool,
+    seen: &Facts,
     record: &Record<Begun>,
     echo: &Echo<'_>,
 ) -> Result<(), Trouble> {
+    let before = record.of(site).own;
+    let scope_option = scope_option(&stage.bench)?;
+    // That took a while, and somebody else may have come.
+    let facts = look(stage, site, record, echo)?;
+    let is_over = match judge(&facts) {
+        Verdict::Create => false,
+        Verdict::CreateOver => true,
+        _ => return Err(somebody_creates(site)),
+    };
+    let name = facts.found.or_else(|| seen.found.clone()).unwrap_or_default().name;
     record.change(site, |record| {
         (record.progress, record.note) = (Progress::Running, "creating".to_owned());
-        record.own.creating = Some(name.to_owned());
+        record.own.creating = Some(place(&stage.settings, &name));
     })?;
-    let mut call = new_site_call(&stage.settings, site, scope_option(&stage.bench)?, name);
+    let mut call = new_site_call(&stage.settings, site, scope_option, &name);
     if is_over {
         // Proved ours, and without the row that makes a site whole.
         call = call.words(&["--force"]).lock_wait(LOCK_WAIT_SECS);
     }
     let finished = stage.bench.run(&call, echo)?;
-    if finished.said("LockTimeoutError") {
+    if finished.said("LockTimeoutError") || !is_over && finished.said("already exists") {
+        // It was not us who have begun it.
+        record.change(site, |record| record.own = before)?;
         return Err(somebody_creates(site));
     }
     expect_unused(&finished, site)?;
@@ -219,6 +281,26 @@ fn create(
         return Err(Trouble::Failed(format!("{call} has ended well, but Administrator has no password in {site}")));
     }
     record.change(site, |record| record.own = Begun::default())
+}
+
+/// What of the sites that are asked for is not among those that the revision was made ready for. Looks at its marker alone.
+pub(super) fn tell_of_missing(brief: &LocalBrief<'_>) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Marker {
+        parts: Vec<Part>,
+    }
+    #[derive(Deserialize)]
+    struct Part {
+        name: String,
+    }
+    let path = brief.volume.join(format!(".site_created_{}", brief.revision));
+    let marker = fs::read_to_string(path).ok().and_then(|text| serde_json::from_str::<Marker>(&text).ok());
+    let Some(Marker { parts }) = marker else { return Vec::new() };
+    let sites = Settings::sites_alone(brief.lookup);
+    let missing = sites.iter().filter(|site| parts.iter().all(|part| part.name != site.as_str()));
+    let tell =
+        |site| format!("{site} is none of the sites of revision {}; it is created with a new revision", brief.revision);
+    missing.map(tell).collect()
 }
 
 /// The option that lets the site's user log in from other hosts; newer versions call it otherwise.
@@ -304,7 +386,7 @@ mod tests {
     use super::*;
 
     fn found(exists: bool, whole: bool) -> Found {
-        Found { name: "_abc".to_owned(), exists, whole }
+        Found { name: "_abc".to_owned(), exists, whole, sessions: 0 }
     }
 
     /// directory, config, own user's view, server's view, ours → verdict.

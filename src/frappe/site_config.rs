@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use super::files;
 
+/// Stands beside maintenance mode while that is on because of us. Nobody else reads it, and bench keeps what it does not know.
+const CLOSED_BY_US: &str = "bellwether_closed";
+
 /// What of it concerns us.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct SiteConfig(Map<String, Value>);
@@ -36,12 +39,19 @@ impl SiteConfig {
     /// Writes down whether web workers answer 503. In one step, which `bench set-maintenance-mode` does not take: killed
     /// after it has emptied the file, it takes the password of the database along, and the key of all that is encrypted
     /// there. `Ok(false)`: somebody else holds the lock that bench takes for changes of this file.
+    ///
+    /// In the same step it says that it was us: whoever comes next must not take our "on" for what was before.
     pub(super) fn write_maintenance(site_dir: &Path, is_on: bool) -> io::Result<bool> {
         let Some(_lock) = files::lock(&site_dir.join("locks/site_config.lock"))? else { return Ok(false) };
         // Where it is a link, it stays one.
         let path = fs::canonicalize(SiteConfig::path(site_dir))?;
         let SiteConfig(mut map) = SiteConfig::read_path(&path)?.ok_or(io::ErrorKind::NotFound)?;
         map.insert("maintenance_mode".to_owned(), Value::from(u8::from(is_on)));
+        if is_on {
+            map.insert(CLOSED_BY_US.to_owned(), Value::from(1));
+        } else {
+            map.shift_remove(CLOSED_BY_US);
+        }
         let mode = fs::metadata(&path)?.permissions().mode() & 0o7777;
         files::replace(&path, &serde_json::to_vec_pretty(&map)?, mode)?;
         Ok(true)
@@ -64,6 +74,11 @@ impl SiteConfig {
             Value::String(text) => !matches!(text.as_str(), "" | "0"),
             value => value.as_u64().is_some_and(|number| number != 0),
         })
+    }
+
+    /// Whether it was us who made them.
+    pub(super) fn is_closed_by_us(&self) -> bool {
+        self.is_in_maintenance() && self.0.contains_key(CLOSED_BY_US)
     }
 
     /// Every value whose key sounds secret.

@@ -107,6 +107,11 @@ impl Stage {
         self.sum_up(troubles)
     }
 
+    /// The step's record, between runs through the sites.
+    pub(super) fn reopen<T: Clone + Default + Serialize + DeserializeOwned>(&self) -> Result<Record<T>, Trouble> {
+        Record::open(self.record.clone(), &self.settings.sites)
+    }
+
     /// What the troubles of single sites come to.
     fn sum_up(&self, troubles: Vec<(SiteName, Trouble)>) -> Result<(), Trouble> {
         let (echo, all) = (self.echo(), self.settings.sites.len());
@@ -141,7 +146,9 @@ where
     match work(site, record, echo) {
         Ok(note) => record.tell(site, Progress::Done, &note),
         Err(trouble) => {
-            let note = echo.masked(trouble.text().lines().next().unwrap_or_default());
+            let masked = echo.masked(trouble.text());
+            let trouble = trouble.saying(masked);
+            let note = trouble.text().lines().next().unwrap_or_default().to_owned();
             let progress = if matches!(trouble, Trouble::NotYet(_)) { Progress::Waiting } else { Progress::Failed };
             record.tell(site, progress, &note)?;
             Err(trouble)

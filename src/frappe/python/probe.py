@@ -12,6 +12,9 @@ import sys
 
 SECONDS = 10
 
+# The same for PostgreSQL, in milliseconds.
+PATIENCE = "-c statement_timeout=10000 -c lock_timeout=10000"
+
 ADMINISTRATOR = "doctype = 'User' AND name = 'Administrator' AND fieldname = 'password'"
 
 
@@ -31,9 +34,14 @@ class MariaDB:
         if database:
             login["database"] = database
         try:
-            self.connection = self.driver.connect(connect_timeout=SECONDS, **place, **login)
+            self.connection = self.driver.connect(**self.patience(), **place, **login)
         except Exception as error:
             raise Refused(self.class_of(error), str(error)) from None
+
+    @staticmethod
+    def patience():
+        """A server that accepts and says nothing is no server."""
+        return {"connect_timeout": SECONDS, "read_timeout": SECONDS, "write_timeout": SECONDS}
 
     @staticmethod
     def import_driver():
@@ -47,7 +55,7 @@ class MariaDB:
     @staticmethod
     def class_of(error):
         number = error.args[0] if error.args else None
-        if number in (1044, 1045, 1130, 1698, 2059):
+        if number in (1044, 1045, 1130, 1142, 1143, 1227, 1698, 2059):
             return "denied"
         if number == 1049:
             return "no-database"
@@ -61,11 +69,29 @@ class MariaDB:
     def has_database(self, name):
         return self.asks("SELECT 1 FROM information_schema.schemata WHERE schema_name = %s", (name,))
 
+    def sessions(self, name):
+        """How many others are in that database."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT COUNT(*) FROM information_schema.processlist WHERE db = %s AND id <> CONNECTION_ID()", (name,)
+            )
+            return int(cursor.fetchone()[0])
+
     def has_administrator(self, name):
-        table = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = '__Auth'"
-        if not self.asks(table, (name,)):
-            return False
-        return self.asks("SELECT 1 FROM `%s`.`__Auth` WHERE %s" % (name.replace("`", "``"), ADMINISTRATOR))
+        return self.finds("SELECT 1 FROM `%s`.`__Auth` WHERE %s" % (name.replace("`", "``"), ADMINISTRATOR))
+
+    def finds(self, query):
+        """Whether there is a row. That a table is not there is an answer; that it may not be seen is none."""
+        try:
+            return self.asks(query)
+        except Exception as error:
+            if self.is_missing_table(error):
+                return False
+            raise Refused(self.class_of(error), str(error).strip()) from None
+
+    @staticmethod
+    def is_missing_table(error):
+        return bool(error.args) and error.args[0] == 1146
 
     def asks(self, query, values=()):
         with self.connection.cursor() as cursor:
@@ -83,7 +109,7 @@ class PostgreSQL(MariaDB):
         place = {"host": server["host"], "port": server["port"]}
         login = {"user": server["user"], "password": server["password"], "dbname": database or "postgres"}
         try:
-            self.connection = self.driver.connect(connect_timeout=SECONDS, **place, **login)
+            self.connection = self.driver.connect(connect_timeout=SECONDS, options=PATIENCE, **place, **login)
         except Exception as error:
             raise Refused(self.class_of(error), str(error).strip()) from None
 
@@ -103,11 +129,17 @@ class PostgreSQL(MariaDB):
     def has_database(self, name):
         return self.asks("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
 
+    def sessions(self, name):
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = %s", (name,))
+            return int(cursor.fetchone()[0])
+
     def has_administrator(self, name):
-        inside = PostgreSQL(self.server, name)
-        if not inside.asks("SELECT 1 FROM information_schema.tables WHERE table_name = '__Auth'"):
-            return False
-        return inside.asks('SELECT 1 FROM "__Auth" WHERE %s' % ADMINISTRATOR)
+        return PostgreSQL(self.server, name).finds('SELECT 1 FROM "__Auth" WHERE %s' % ADMINISTRATOR)
+
+    @staticmethod
+    def is_missing_table(error):
+        return getattr(error, "pgcode", None) == "42P01" or 'relation "__Auth" does not exist' in str(error)
 
 
 def class_of_socket(text):
@@ -139,7 +171,8 @@ def site(request):
     name = request.get("name") or default_name(request["path"])
     server = connect(request["server"])
     exists = server.has_database(name)
-    return {"name": name, "exists": exists, "whole": exists and server.has_administrator(name)}
+    whole = exists and server.has_administrator(name)
+    return {"name": name, "exists": exists, "whole": whole, "sessions": server.sessions(name) if exists else 0}
 
 
 def own(request):

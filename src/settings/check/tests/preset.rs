@@ -1,9 +1,7 @@
 //! Settings with a preset that exists for this test alone.
 
-use std::path::Path;
-
 use super::*;
-use crate::preset::{Preset, PresetBrief, PresetPlan, step_command};
+use crate::preset::{LocalBrief, Preset, PresetBrief, PresetPlan, step_command};
 use crate::{Fallback, Setting, Step};
 
 /// Two steps, one variable that a leader needs.
@@ -49,8 +47,8 @@ impl Preset for Shop {
         1
     }
 
-    fn localize(&self, _volume: &Path, _lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<(), String> {
-        Ok(())
+    fn localize(&self, _brief: &LocalBrief<'_>) -> Vec<String> {
+        Vec::new()
     }
 }
 

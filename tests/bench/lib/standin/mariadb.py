@@ -49,7 +49,9 @@ def connect_for(driver, errors):
                 init_command=None, **others):
         database = database or others.get("db")
         password = password or others.get("passwd", "")
-        connection = Connection(raised, "mariadb", host, port or 3306, user, password, database, connect_timeout)
+        # Hazard: pymysql waits for ever for a server that accepts and says nothing, unless it is told how long to read.
+        patience = others.get("read_timeout", 3600) if driver == "pymysql" else connect_timeout
+        connection = Connection(raised, "mariadb", host, port or 3306, user, password, database, patience)
         if init_command:
             connection.cursor().execute(init_command)
         return connection

@@ -84,6 +84,13 @@ class Server:
         line = {"at": time.monotonic_ns(), "pid": os.getpid(), "user": user, "database": database, "granted": granted}
         append_line(self.path("sessions"), line)
 
+    def others_in(self, database):
+        """The other processes that have logged in there and live: a session for each."""
+        with open(self.path("sessions"), encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+        pids = {line["pid"] for line in lines if line["granted"] and line["database"] == database}
+        return [pid for pid in pids if pid != os.getpid() and is_alive(pid)]
+
     # Users
 
     def user(self, name):
@@ -183,3 +190,13 @@ def names_in(directory):
         return sorted(os.listdir(directory))
     except FileNotFoundError:
         return []
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

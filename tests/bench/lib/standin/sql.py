@@ -56,6 +56,11 @@ class Session:
         lowered = statement.lower()
         if "information_schema." in lowered:
             self.describe_schemas("information_schema.tables" in lowered)
+        if "processlist" in lowered:
+            self.engine.create_function("CONNECTION_ID", 0, lambda: 0)
+            self.fill("information_schema.processlist", "id, db", self.sessions())
+        if "pg_stat_activity" in lowered:
+            self.fill("temp.pg_stat_activity", "pid, datname", self.sessions())
         for table, names in (("pg_database", self.server.databases), ("pg_roles", self.roles)):
             if table in lowered:
                 column = "datname" if table == "pg_database" else "rolname"
@@ -84,6 +89,9 @@ class Session:
             else:
                 rows = [(name, table) for name in names for table in self.server.tables(name)]
             self.fill("information_schema.tables", "table_schema, table_name", rows)
+
+    def sessions(self):
+        return [(pid, name) for name in self.server.databases() for pid in self.server.others_in(name)]
 
     def roles(self):
         return sorted({self.server.settings["user"], *self.server.users()})
