@@ -172,8 +172,9 @@ fn in_json(character: char, ascii: bool) -> Option<String> {
         '\u{8}' => Some("\\b".to_owned()),
         '\u{c}' => Some("\\f".to_owned()),
         _ if character < ' ' || ascii && character > '~' => {
-            let units = character.encode_utf16(&mut [0; 2]).to_vec();
-            Some(units.iter().map(|unit| format!("\\u{unit:04x}")).collect())
+            let units =
+                character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>();
+            Some(units.concat())
         }
         _ => None,
     }
