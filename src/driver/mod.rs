@@ -61,6 +61,7 @@ pub use context::{StepContext, StepRecord};
 pub use failure::StepError;
 pub use work::{StepFunction, StepResult, Work, WorkPlan};
 
+use words::going_back;
 pub(crate) use words::{downgraded, warn_of_forgotten_volume};
 
 /// How long a hand-off waits for what the volume tells of undoing a later revision.
@@ -214,10 +215,13 @@ impl Driver {
                     let (volume_error, needs_error) = (self.volume_error, self.needs_error);
                     return End { outcome, volume_error, needs_error, redis_failure };
                 }
-                if let Action::Say(Notice::Downgraded { newest }) = &action {
-                    self.perform_say_downgraded(newest).await;
-                } else {
-                    self.perform(action);
+                match &action {
+                    Action::Say(Notice::Downgraded { newest }) => self.perform_say_newer(newest, downgraded).await,
+                    // Whoever may lead says it on the volume's thread, before it writes that down: leases do not wait.
+                    Action::Say(Notice::GoingBack { newest }) if !self.setup.config.policy.may_lead => {
+                        self.perform_say_newer(newest, going_back).await;
+                    }
+                    _ => self.perform(action),
                 }
             }
             event = self.next_event().await;
@@ -382,18 +386,20 @@ impl Driver {
 
     fn perform_say(&self, notice: &Notice) {
         let policy = &self.setup.config.policy;
-        if let Some(waiting) = words::say(notice, &self.setup.volume, policy.may_lead) {
+        if let Notice::GoingBack { newest } = notice {
+            self.job(Job::SayGoingBack(newest.clone()));
+        } else if let Some(waiting) = words::say(notice, &self.setup.volume, policy.may_lead) {
             self.job(Job::Explain(waiting, self.desk.other()));
         }
     }
 
-    /// Apart from other notices: what it tells is read from the volume, which may hang.
-    async fn perform_say_downgraded(&self, newest: &Revision) {
+    /// Apart from other notices: what it tells is read from the volume, which may hang, and a hand-off follows.
+    async fn perform_say_newer(&self, newest: &Revision, words: fn(&str, &str, &[String]) -> String) {
         let (volume, mask, of) = (self.setup.volume.clone(), self.setup.mask.clone(), newest.to_string());
         let read = move || undo_of(volume.root(), &of, &|text| mask.mask(text).into_owned());
         let undo = timeout(UNDO_PATIENCE, spawn_blocking(read)).await;
         let undo = undo.ok().and_then(Result::ok).unwrap_or_default();
-        warn!("{}", downgraded(self.setup.volume.revision().as_str(), newest.as_str(), &undo));
+        warn!("{}", words(self.setup.volume.revision().as_str(), newest.as_str(), &undo));
     }
 
     /// What the failed marker tells. Of runs that were others', the volume's thread knows more.

@@ -16,15 +16,16 @@ use uuid::Uuid;
 use super::journal::LAST_LINES;
 use super::message::Message;
 use super::report::RunReport;
+use super::words::going_back;
 use crate::exit::chain;
 use crate::process;
 use crate::protocol::{
-    Action, Closing, ClosingEnd, Doing, Epoch, Event, Fault, Occupant, StepEnd, StepId, StepView, View,
+    Action, Closing, ClosingEnd, Doing, Epoch, Event, Fault, Occupant, Revision, StepEnd, StepId, StepView, View,
 };
 use crate::settings::Mask;
 use crate::volume::{
     Beat, DoneFacts, End, Failure, Guard, HeldClaim, HistoryKind, How, Record, Run, StepNotes, UnixMillis, Volume,
-    VolumeError,
+    VolumeError, undo_of,
 };
 
 /// Something to do on the volume.
@@ -44,6 +45,8 @@ pub(super) enum Job {
     Lead(Epoch, Arc<Guard>),
     /// Tell a person whom this replica waits for, and who has the lease as far as we know.
     Explain(super::words::Waiting, Option<String>),
+    /// Tell a person that this revision leads again after this later one, and how to undo what that one did.
+    SayGoingBack(Revision),
 }
 
 /// What the thread needs to know once.
@@ -112,6 +115,12 @@ impl Clerk {
                 }
                 Job::Explain(waiting, lease) => {
                     waiting.explain(&self.office.volume, lease);
+                    continue;
+                }
+                Job::SayGoingBack(newest) => {
+                    let Office { volume, mask, .. } = &self.office;
+                    let undo = undo_of(volume.root(), newest.as_str(), &|text| mask.mask(text).into_owned());
+                    warn!("{}", going_back(volume.revision().as_str(), newest.as_str(), &undo));
                     continue;
                 }
                 Job::Beat(step, guard) => self.beat(step, guard.as_deref()),

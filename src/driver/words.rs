@@ -39,7 +39,7 @@ pub(super) fn say(notice: &Notice, volume: &Volume, may_lead: bool) -> Option<Wa
             "a later revision has begun, so this one only waits for its own ready marker; \
              set IMAGE_REV to the later one, or BELLWETHER_ALLOW_ROLLBACK=1 to go back"),
         // Said by the driver itself, with what the volume tells.
-        Notice::Downgraded { .. } => {}
+        Notice::Downgraded { .. } | Notice::GoingBack { .. } => {}
         Notice::TakingOver { step, from } => {
             let from: Vec<String> = from.iter().map(ToString::to_string).collect();
             warn!(step = %name(step), from_epoch = %from.join(","), "taking over from a leader that has fallen silent");
@@ -64,6 +64,14 @@ pub(crate) fn downgraded(rev: &str, newest: &str, undo: &[String]) -> String {
     format!(
         "revision {rev} is ready, but {newest} has begun since: this code may meet a newer schema \
          (BELLWETHER_ON_DOWNGRADE=refuse refuses that){}",
+        describe_undo(newest, undo)
+    )
+}
+
+/// A revision leads again, or serves, though a later one has begun: somebody wants it so.
+pub(super) fn going_back(rev: &str, newest: &str, undo: &[String]) -> String {
+    format!(
+        "going back to {rev} from {newest} (BELLWETHER_ALLOW_ROLLBACK=1); this code may meet a newer schema{}",
         describe_undo(newest, undo)
     )
 }

@@ -66,6 +66,11 @@ pub enum Notice {
         /// The later revision.
         newest: Revision,
     },
+    /// This superseded revision goes back on purpose: it is about to be written down as the newest, or hands off.
+    GoingBack {
+        /// The later revision.
+        newest: Revision,
+    },
     /// A silent predecessor's step is taken over.
     TakingOver {
         /// The step.

@@ -89,14 +89,18 @@ impl Mask {
         stretches
     }
 
-    /// The value as it is, as it is written in a URL, and as a URL's part reads.
+    /// The value as it is, as it is written in a URL, and as a URL's part reads; and as programs write it in quotes.
     fn add(&mut self, value: &str, shortest: usize) {
-        let forms = [
+        let decoded = percent_decoded(value).unwrap_or_default();
+        // What counts is how long the secret is, not its escapes.
+        let long = [value, &decoded].into_iter().filter(|text| text.chars().count() >= shortest);
+        let mut forms: Vec<String> = long.flat_map(escaped_forms).collect();
+        forms.extend([
             value.to_owned(),
             percent_encoded(value, u8::to_ascii_uppercase),
             percent_encoded(value, u8::to_ascii_lowercase),
-            percent_decoded(value).unwrap_or_default(),
-        ];
+            decoded,
+        ]);
         for form in forms {
             if form.chars().count() >= shortest && !self.needles.contains(&form) {
                 self.needles.push(form);
@@ -134,6 +138,46 @@ fn percent_encoded(value: &str, case: fn(&u8) -> u8) -> String {
         }
     }
     encoded
+}
+
+/// As it stands within the quotes of Python's `repr` and of JSON. Plain text is the same in all of them.
+fn escaped_forms(text: &str) -> [String; 4] {
+    [
+        escaped(text, |character| in_python(character, false)),
+        // Whether an apostrophe is escaped depends on what else stands within the quotes.
+        escaped(text, |character| in_python(character, true)),
+        escaped(text, |character| in_json(character, false)),
+        escaped(text, |character| in_json(character, true)),
+    ]
+}
+
+fn escaped(text: &str, escape: impl Fn(char) -> Option<String>) -> String {
+    text.chars().map(|character| escape(character).unwrap_or_else(|| character.to_string())).collect()
+}
+
+/// A character that does not stand for itself.
+fn in_python(character: char, apostrophe: bool) -> Option<String> {
+    match character {
+        '\'' if apostrophe => Some("\\'".to_owned()),
+        '\\' | '\n' | '\r' | '\t' => Some(character.escape_default().to_string()),
+        _ if character.is_control() => Some(format!("\\x{:02x}", u32::from(character))),
+        _ => None,
+    }
+}
+
+/// The same, `ascii`: with nothing but ASCII, as Python's `json` writes it.
+fn in_json(character: char, ascii: bool) -> Option<String> {
+    match character {
+        '"' | '\\' | '\n' | '\r' | '\t' => Some(character.escape_default().to_string()),
+        '\u{8}' => Some("\\b".to_owned()),
+        '\u{c}' => Some("\\f".to_owned()),
+        _ if character < ' ' || ascii && character > '~' => {
+            let units =
+                character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>();
+            Some(units.concat())
+        }
+        _ => None,
+    }
 }
 
 /// `text` with `%41` read as `A`. `None` if that is no text.
@@ -200,6 +244,55 @@ mod tests {
         assert_eq!(mask.mask("p%C3%A4%20ss%2Fw%C3%B6rd p%c3%a4%20ss%2fw%c3%b6rd pä ss/wörd"), "*** *** ***");
         let mask = mask_of(&[("DATABASE_URL", "mysql://root:p%40ssw0rd@db/x")]);
         assert_eq!(mask.mask("mysql://root:p%40ssw0rd@db p@ssw0rd root"), "mysql://root:***@db *** root");
+    }
+
+    /// Hidden in each of these texts, wholly.
+    fn assert_hidden(secret: &str, shown: &[&str]) {
+        let mask = mask_of(&[("DB_PASSWORD", secret)]);
+        for shown in shown {
+            assert_eq!(mask.mask(&format!("x={shown};")), "x=***;", "{shown}");
+        }
+    }
+
+    #[test]
+    fn forms_that_programs_write_in_quotes_are_hidden_too() {
+        assert_hidden(r"c:\temp\", &[r"c:\temp\", r"c:\\temp\\"]);
+        assert_hidden(r#"say "hi""#, &[r#"say "hi""#, r#"say \"hi\""#]);
+        assert_hidden(r#"it's "it""#, &[r#"it's "it""#, r#"it\'s "it""#, r#"it's \"it\""#]);
+        assert_hidden("it's it", &["it's it", r"it\'s it"]);
+        assert_hidden(
+            "tab\tbell\u{7}\u{8}\u{7f}",
+            &[
+                "tab\tbell\u{7}\u{8}\u{7f}",
+                r"tab\tbell\x07\x08\x7f",
+                "tab\\tbell\\u0007\\b\u{7f}",
+                r"tab\tbell\u0007\b\u007f",
+            ],
+        );
+        assert_hidden("first\nsecond", &[r"first\nsecond"]);
+        assert_hidden(r"p\é€😀word", &[r"p\é€😀word", r"p\\é€😀word", r"p\\\u00e9\u20ac\ud83d\ude00word"]);
+    }
+
+    #[test]
+    fn a_json_writer_and_the_mask_agree() {
+        let secret: String = (1..0x100).chain([0x20ac, 0x1_f600]).filter_map(char::from_u32).collect();
+        let mut mask = Mask::new();
+        mask.add_secret(&secret);
+        let line = serde_json::to_string(&secret).unwrap();
+        assert_eq!(mask.mask(&line), r#""***""#);
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_hidden_as_it_reads_in_quotes() {
+        let mask = mask_of(&[("DATABASE_URL", "mysql://root:p%22ss%5Cword@db/x")]);
+        assert_eq!(mask.mask(r#"{"password": "p\"ss\\word"}"#), r#"{"password": "***"}"#);
+    }
+
+    #[test]
+    fn plain_and_short_secrets_have_no_more_forms() {
+        assert_eq!(format!("{:?}", mask_of(&[("A_TOKEN", "secret-and-more_1.2~3")])), "Mask(1 values)");
+        assert_eq!(format!("{:?}", mask_of(&[("A_TOKEN", "a\\'b")])), "Mask(2 values)", "percent-encoded");
+        assert_eq!(mask_of(&[("A_TOKEN", "a\\é'b")]).mask(r"a\\\u00e9'b a\é'b"), r"a\\\u00e9'b a\é'b");
     }
 
     #[test]

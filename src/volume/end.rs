@@ -298,7 +298,7 @@ impl Volume {
     }
 
     /// Undoes steps of our revision: the ready marker goes first, then the failed marker, then all that says that
-    /// these steps are, or were, at work or done. Gives the names of the markers removed.
+    /// these steps are, or were, at work or done. Gives the names of the markers removed. The steps' data stays.
     ///
     /// Called under the guard, for `reset`.
     ///
@@ -318,7 +318,7 @@ impl Volume {
         }
         for &step in steps {
             self.remove_claims(&self.step(step).name, self.revision())?;
-            self.forget_record(step)?;
+            self.forget_record(step, removed.contains(&self.step(step).done.done(self.revision())))?;
         }
         Ok(removed)
     }

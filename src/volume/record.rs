@@ -246,8 +246,9 @@ impl Volume {
     }
 
     /// Forgets what a step's record says of our revision. One that another revision wrote tells that one's successors
-    /// what they need to know, and stays, with the step's data.
-    pub(super) fn forget_record(&self, step: StepId) -> Result<(), VolumeError> {
+    /// what they need to know, and stays. The step's data stays in any case, unless our run was `done` and its leader
+    /// died before it had cleared it.
+    pub(super) fn forget_record(&self, step: StepId, done: bool) -> Result<(), VolumeError> {
         let name = &self.step(step).name;
         let own = self.revision().as_str();
         match self.find_record(name)? {
@@ -256,7 +257,8 @@ impl Volume {
                 kept.earlier.retain(|counts| counts.rev != own);
                 if kept.earlier.len() < before { self.publish_record(name, &kept) } else { Ok(()) }
             }
-            _ => self.clear_record(name),
+            Found::Record(_) if done => self.clear_record(name),
+            _ => files::remove(&self.record_path(name)).map(drop),
         }
     }
 
@@ -271,8 +273,8 @@ impl Volume {
         Ok(())
     }
 
-    /// The file that belongs to the step itself (`BELLWETHER_RECORD`). It survives stop, failure, takeover and a change
-    /// of revision; only done clears it. It is no part of the record, so that a step cannot damage our counts.
+    /// The file that belongs to the step itself (`BELLWETHER_RECORD`). It survives stop, failure, takeover, a reset and a
+    /// change of revision; only done clears it. It is no part of the record, so that a step cannot damage our counts.
     pub fn data_path(&self, step: StepId) -> PathBuf {
         self.data_path_of(&self.step(step).name)
     }

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use rustix::process::Signal;
 
-use crate::scene::{ENDLESS, FRAGILE, Scene};
+use crate::scene::{ENDLESS, FORGETFUL, FRAGILE, Scene};
 
 fn failed() -> Scene {
     let scene = Scene::new(FRAGILE);
@@ -125,6 +125,30 @@ fn reset_removes_the_markers() {
     assert_eq!(scene.status()["steps"][0]["state"], "open");
     let history = scene.shown(&["status", "--history"]);
     assert_snapshot!(history.lines().last().unwrap(), @"[time] v1 4 [host] reset .ready_v1 .site_done_v1 .migrated_v1 .assets_done_v1");
+}
+
+const DATA: &str = ".bellwether/steps/migrate.data";
+
+#[test]
+fn what_a_step_has_written_down_survives_a_reset_and_only_done_clears_it() {
+    let scene = Scene::new(FORGETFUL);
+    assert_eq!(scene.say(&["run", "--", "true"]).code, 78);
+    assert_eq!((scene.read("found").as_str(), scene.read(DATA).as_str()), ("", "begun\n"));
+    assert_snapshot!(scene.shown(&["reset", "--step", "migrate"]), @"
+    removed .failed_v1
+    nothing is known of migrate in revision v1 any more
+    kept for migrate: what it has written down, in [volume]/.bellwether/steps/migrate.data
+    a replica that is waiting goes on by itself; if none is, start or restart one
+    ");
+    assert_snapshot!(scene.shown(&["reset"]), @"nothing to reset: revision v1 has no such markers here");
+    assert!(!scene.has(".bellwether/steps/migrate.json"), "its counts are gone");
+    assert_eq!(scene.say(&["run", "--", "true"]).code, 78);
+    assert_eq!(scene.read("found"), "begun\n");
+    assert_eq!(scene.say(&["reset"]).code, 0);
+    assert_eq!(scene.read(DATA), "begun\n");
+    assert_eq!(scene.say(&["skip", "--step", "migrate"]).code, 0);
+    assert!(!scene.has(DATA), "a person says that it is done");
+    assert!(!scene.shown(&["reset"]).contains("kept"));
 }
 
 #[test]

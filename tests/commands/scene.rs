@@ -21,6 +21,13 @@ pub(crate) const FRAGILE: &str = r#"{ "name": "shop", "steps": [
       "env": { "DB_PASSWORD": "hunter22", "PIN_KEY": "123", "COLOUR": "light blue" } },
     { "name": "assets", "run": ["true"], "after": ["migrate"] } ] }"#;
 
+/// One step that writes down what it begins, shows what it has found there, and fails until the file `repaired` is on
+/// the volume.
+pub(crate) const FORGETFUL: &str = r#"{ "steps": [
+    { "name": "migrate", "max_attempts": 1,
+      "run": ["sh", "-c", "cp $BELLWETHER_RECORD $BELLWETHER_VOLUME/found; echo begun >$BELLWETHER_RECORD; test -e $BELLWETHER_VOLUME/repaired"] },
+    { "name": "assets", "run": ["true"], "after": ["migrate"] } ] }"#;
+
 /// One step that never ends, one after it.
 pub(crate) const ENDLESS: &str = r#"{ "steps": [
     { "name": "migrate", "in_progress": "migrating", "done": "migrated",
@@ -73,6 +80,10 @@ impl Scene {
         let path = self.volume().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.volume().join(name)).unwrap()
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

@@ -127,6 +127,43 @@ fn a_warm_start_of_an_older_revision_tells_how_to_undo_the_newer_one() {
     assert_eq!(newest.log(), "", "nobody asks");
 }
 
+/// Where the log says so, all of it and once.
+fn going_back(log: &str) -> usize {
+    let words = "going back to v1 from v2 (BELLWETHER_ALLOW_ROLLBACK=1); this code may meet a newer schema";
+    let said: Vec<usize> = log.match_indices(&format!("{words}{UNDO}")).map(|(at, _)| at).collect();
+    assert!(said.len() == 1 && log.matches("v2.sql").count() == 1 && !log.contains("v1.sql"), "{log}");
+    said[0]
+}
+
+#[test]
+fn a_ready_revision_that_goes_back_on_purpose_tells_once_how_to_undo_the_newer_one() {
+    let stack = after_two_revisions().env("BELLWETHER_ALLOW_ROLLBACK", "1");
+    let mut worker = stack.replica().env("IS_LEADER", "0").start();
+    assert_eq!(worker.wait(), 0);
+    going_back(&worker.log());
+    assert_eq!(stack.read(".bellwether/revisions"), "v1\nv2\n");
+    let mut old = stack.start_replica();
+    assert_eq!(old.wait(), 0);
+    going_back(&old.log());
+    assert_eq!(stack.read(".bellwether/revisions"), "v1\nv2\nv1\n");
+    let mut again = stack.start_replica();
+    assert_eq!(again.wait(), 0);
+    assert_eq!(again.log(), "", "it is the newest now");
+}
+
+#[test]
+fn a_revision_that_goes_back_before_it_is_ready_tells_that_before_it_begins() {
+    let stack = after_two_revisions();
+    for name in [".ready_v1", ".migrate_done_v1"] {
+        std::fs::remove_file(stack.path(name)).unwrap();
+    }
+    let mut old = stack.replica().env("BELLWETHER_ALLOW_ROLLBACK", "1").start();
+    assert_eq!(old.wait(), 0);
+    let log = old.log();
+    assert!(going_back(&log) < log.find("LEADER").unwrap(), "{log}");
+    assert_eq!(stack.journal().count("start", "migrate"), 3);
+}
+
 #[test]
 fn a_newer_revision_that_is_half_way_is_told_of_too_and_an_odd_volume_is_no_obstacle() {
     let script = "begin\nsed \"s/REV/$BELLWETHER_REV/\" \"$E2E/told\" >\"$BELLWETHER_RECORD\"\n\

@@ -8,7 +8,8 @@ use crate::protocol::{RecordView, Standing, StepId};
 use crate::settings::CommandLine;
 use crate::volume::HistoryKind;
 
-/// Removes the markers of this revision: of one step, or of all. Works for superseded revisions, too.
+/// Removes the markers of this revision: of one step, or of all. What the steps have written down for themselves stays:
+/// what they had begun is still there. Works for superseded revisions, too.
 pub(in crate::commands) fn reset(line: &CommandLine, presets: Presets) -> Exit {
     perform(line, presets, |repair| {
         let step = repair.step(line)?;
@@ -36,6 +37,7 @@ impl Repair {
         let mut lines: Vec<String> = removed.iter().map(|name| format!("removed {name}")).collect();
         let names: Vec<&str> = steps.iter().map(|&step| self.name(step)).collect();
         lines.push(format!("nothing is known of {} in revision {rev} any more", names.join(", ")));
+        lines.extend(steps.iter().filter_map(|&step| self.kept(step)));
         let later: Vec<&str> = only.map_or_else(Vec::new, |step| self.done_after(step));
         if !later.is_empty() {
             lines.push(format!("done all the same, and not run again: {} (after it in the plan)", later.join(", ")));
@@ -45,6 +47,14 @@ impl Repair {
             Standing::New | Standing::Newest => GO_ON.to_owned(),
         });
         Ok(lines.join("\n"))
+    }
+
+    /// Where a step finds what it had begun, if it has written that down.
+    fn kept(&self, step: StepId) -> Option<String> {
+        let path = self.volume.data_path(step);
+        let is_empty = std::fs::symlink_metadata(&path).ok()?.len() == 0;
+        let kept = format!("kept for {}: what it has written down, in {}", self.name(step), path.display());
+        (!is_empty).then_some(kept)
     }
 
     /// The steps that come directly after this one and are done.

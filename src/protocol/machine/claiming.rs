@@ -54,9 +54,13 @@ impl Machine {
         if view.failed || view.ready && !rollback {
             return self.step_back(now, out);
         }
-        match view.standing {
+        match &view.standing {
             Standing::Older { .. } if !rollback => self.step_back(now, out),
-            Standing::Older { .. } | Standing::New => self.enter(ClaimStage::Revision, out),
+            Standing::Older { newest } => {
+                out.say(Notice::GoingBack { newest: newest.clone() });
+                self.enter(ClaimStage::Revision, out);
+            }
+            Standing::New => self.enter(ClaimStage::Revision, out),
             Standing::Newest => self.enter(ClaimStage::Epoch, out),
         }
     }

@@ -30,7 +30,10 @@ impl Machine {
             None => self.finish(now, Outcome::HandOff, out),
             // A rollback has to be written down by a leader before it counts.
             Some(_) if self.config.policy.allow_rollback && self.config.policy.may_lead => {}
-            Some(_) if self.config.policy.allow_rollback => self.finish(now, Outcome::HandOff, out),
+            Some(newest) if self.config.policy.allow_rollback => {
+                out.say(Notice::GoingBack { newest });
+                self.finish(now, Outcome::HandOff, out);
+            }
             Some(newest) if self.config.policy.on_downgrade == OnDowngrade::Warn => {
                 out.say(Notice::Downgraded { newest });
                 self.finish(now, Outcome::HandOff, out);

@@ -203,13 +203,26 @@ fn a_reset_removes_one_revisions_traces() {
     let volume = scratch.volume();
     finish(&scratch, &[MIGRATE, ASSETS]);
     volume.write_ready(Epoch(3), "digest").unwrap();
+    // Its leader died before it had cleared what the step had written down.
     volume.write_record(MIGRATE, &record()).unwrap();
+    volume.write_data(MIGRATE, b"begun").unwrap();
     scratch.write(".bellwether/claims/migrate_v1.9", "");
     scratch.write(".migrated_v0", "");
     assert_eq!(volume.reset(&[MIGRATE]).unwrap(), [".ready_v1", ".migrated_v1"]);
     assert!(scratch.has(".assets_built_v1") && scratch.has(".migrated_v0"));
     assert!(scratch.names(".bellwether/claims").is_empty() && scratch.names(".bellwether/steps").is_empty());
     assert!(!volume.look().unwrap().view.steps[MIGRATE.0].done);
+}
+
+#[test]
+fn a_reset_keeps_what_a_step_that_is_not_done_has_written_down() {
+    let scratch = Scratch::new();
+    let volume = scratch.volume();
+    volume.write_record(MIGRATE, &record()).unwrap();
+    volume.write_data(MIGRATE, b"begun").unwrap();
+    assert!(volume.reset(&[MIGRATE, ASSETS]).unwrap().is_empty());
+    assert_eq!(scratch.names(".bellwether/steps"), ["migrate.data"]);
+    assert_eq!(volume.read_data(MIGRATE).unwrap(), b"begun");
 }
 
 #[test]
