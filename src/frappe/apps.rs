@@ -131,10 +131,11 @@ fn on_site(
 fn installed(stage: &Stage, site: &SiteName) -> Result<Vec<String>, Trouble> {
     let call = installed_call(site);
     let finished = stage.bench.ask(&call)?;
-    let list = finished.status.success().then(|| finished.json()).flatten();
+    finished.expect_success(&call)?;
+    let list = finished.json();
     let names = list.as_ref().and_then(Value::as_array);
     let names = names.map(|names| names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect());
-    names.ok_or_else(|| Trouble::Failed(format!("{call} {} and did not list the apps", finished.describe())))
+    names.ok_or_else(|| Trouble::Failed(format!("{call} ended well, and did not list the apps")))
 }
 
 pub(super) fn installed_call(site: &SiteName) -> Call {

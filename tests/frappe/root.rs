@@ -95,4 +95,12 @@ fn what_bench_says_about_root_is_made_clear_and_not_repeated() {
     assert!(log.contains("bench refuses to run as root") && log.contains("chown"), "{log}");
     assert_eq!(stack.json(".failed_v1")["attempts"], 1);
     assert!(!stack.has(SITE));
+    // What only looks says nothing of its own.
+    let stack = stack.env("STANDIN_ALLOW_ROOT", "1").env("IMAGE_REV", "v2");
+    stack.boot_well();
+    let stack = stack.env("STANDIN_ALLOW_ROOT", "").env("IMAGE_REV", "v3");
+    let (code, log) = stack.boot();
+    assert_eq!(code, 78, "{log}");
+    assert!(log.contains("bench refuses to run as root") && log.contains("chown"), "{log}");
+    assert_eq!(stack.json(".failed_v3")["attempts"], 1);
 }

@@ -1,5 +1,7 @@
 //! The lease of a repair: asked for once, and given back at the end.
 
+use std::time::Duration;
+
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use uuid::Uuid;
@@ -12,6 +14,9 @@ use crate::process::{boottime, hold_stop_signals};
 use crate::protocol::{Election, Epoch, LeaseTimes, Timestamp, Trust};
 use crate::settings::{RedisSettings, Settings};
 use crate::volume::Volume;
+
+/// A person waits for a busy Redis at least so long. Nothing is begun after the lease, however late its answer was.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The lease, until it is dropped. It is not renewed: a repair takes a moment, and the lease ends by itself if it does
 /// not.
@@ -65,7 +70,7 @@ fn setup(redis: &RedisSettings, times: &LeaseTimes, volume: &Volume, id: Uuid) -
         scope: redis.scope.as_ref().map_or_else(|| id.to_string(), ToString::to_string),
         holder: Holder::of(volume.replica(), volume.revision()),
         ttl: times.ttl(),
-        request_limit: times.request_limit(),
+        request_limit: times.request_limit().max(PATIENCE),
     }
 }
 
