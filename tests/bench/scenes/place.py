@@ -28,6 +28,7 @@ class Place:
     # How much longer than the stand-in it may take.
     patience = 1
     stale_secs = "2"
+    builds = True
 
     def __init__(self, bench, bellwether, servers, root_password, scratch):
         self.bench = bench
@@ -233,12 +234,14 @@ class Real(Place):
         super().__init__(os.path.abspath(given.bench), bellwether, servers, root_password, scratch)
         self.given = given
         self.extra = dict(pair.split("=", 1) for pair in given.env)
+        self.builds = not given.no_build
         self.image = Image(self.bench, self.own)
 
     def environment(self):
         # A user of our choice has a home, and root has one that is not the user's whom the steps become.
         home = pwd.getpwnam(self.given.user).pw_dir if self.given.user else os.path.expanduser("~")
-        return {**super().environment(), "HOME": home}
+        assets = {} if self.builds else {"BELLWETHER_ASSETS": "skip"}
+        return {**super().environment(), "HOME": home, **assets}
 
     def prefix(self):
         if not self.given.user:
