@@ -13,7 +13,7 @@ use super::site;
 pub(super) fn step(name: &str, settings: &Settings) -> Vec<String> {
     match name {
         "config" => config_lines(settings),
-        "site" => settings.sites.iter().flat_map(|site| site_lines(settings, site)).collect(),
+        "site" => site_lines(settings),
         "apps" => settings.sites.iter().flat_map(|site| apps_lines(settings, site)).collect(),
         "migrate" => settings.sites.iter().flat_map(|site| migrate_lines(settings, site)).collect(),
         _ => assets_lines(settings),
@@ -32,15 +32,16 @@ fn config_lines(settings: &Settings) -> Vec<String> {
     ]
 }
 
-fn site_lines(settings: &Settings, site: &SiteName) -> Vec<String> {
+fn site_lines(settings: &Settings) -> Vec<String> {
     if settings.skip_init {
-        return vec![format!("see that {site} exists (SKIP_INIT=1)")];
+        return settings.sites.iter().map(|site| format!("see that {site} exists (SKIP_INIT=1)")).collect();
     }
-    let name = settings.database.name.as_deref().unwrap_or_default();
-    let call = site::new_site_call(settings, site, "--no-mariadb-socket", if name.is_empty() { "_…" } else { name });
-    let mut lines = vec![format!("unless {site} is there: {call}")];
-    if name.is_empty() {
-        lines.push("the database is called _ and 16 digits of the SHA-1 of the site's path".to_owned());
+    let name = settings.database.name.as_deref().unwrap_or("_…");
+    let call = |site| site::new_site_call(settings, site, "--no-mariadb-socket", name);
+    let mut lines: Vec<String> =
+        settings.sites.iter().map(|site| format!("unless {site} is there: {}", call(site))).collect();
+    if settings.database.name.is_none() {
+        lines.push("a database is called _ and 16 digits of the SHA-1 of its site's path".to_owned());
     }
     if settings.database.kind == Kind::MariaDb {
         lines.push("a newer bench has --mariadb-user-host-login-scope=% for --no-mariadb-socket".to_owned());

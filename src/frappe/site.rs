@@ -228,7 +228,7 @@ fn expect_unused(finished: &Finished, site: &SiteName) -> Result<(), Trouble> {
 
 fn somebody_uses(site: &SiteName) -> Trouble {
     Trouble::NotYet(format!(
-        "somebody uses the database of {site}, which was left half-made; stop whoever serves it, or wait until it is restored"
+        "somebody still uses the database of {site}, which was left half-made; stop whoever serves it, or wait until it is restored"
     ))
 }
 

@@ -123,7 +123,11 @@ mod tests {
         assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         let written = SiteConfig::read(dir.path()).unwrap().unwrap();
-        assert_eq!(Value::from(written.0), serde_json::json!({"db_password":"hunter2","b":[1],"maintenance_mode":1}));
+        assert_eq!(
+            Value::from(written.0),
+            serde_json::json!({"db_password":"hunter2","b":[1],"maintenance_mode":1,"bellwether_closed":1})
+        );
+        assert!(SiteConfig::read(dir.path()).unwrap().unwrap().is_closed_by_us());
         assert_eq!(io::read_to_string(&mut reader).unwrap(), r#"{"db_password":"hunter2","b":[1]}"#);
         let _held = files::lock(&dir.path().join("locks/site_config.lock")).unwrap().unwrap();
         assert!(!SiteConfig::write_maintenance(dir.path(), false).unwrap());

@@ -174,7 +174,10 @@ fn a_backup_is_taken_once_and_told_of_everywhere() {
     assert!(fs::metadata(path).unwrap().is_file());
     assert_eq!((&part["name"], &part["state"]), (&SITE.into(), &"done".into()));
     let bench = stack.bench().display().to_string();
-    let undo = json!([format!("cd {bench} && bench --site {SITE} restore {path} --force")]);
+    let undo = json!([
+        format!("cd {bench} && bench --site {SITE} restore {path} --force --db-root-username root"),
+        "IMAGE_REV=v2 bellwether reset   # so that v2 begins anew when it comes again",
+    ]);
     assert_eq!(stack.json(".migrated_v2")["undo"], undo, "maintenance mode is as it was");
     let (_, history, _) = stack.bellwether(&["status", "--history"]);
     assert!(history.contains(path), "{history}");
@@ -247,7 +250,8 @@ fn after_a_failed_revision_the_one_before_says_how_to_get_back_and_that_is_so() 
     assert_eq!(refused.output(), "");
     let [told, again] = [&warned, &refused.log()].map(|log| lines_after(log, "to bring back what was before v2:"));
     assert_eq!(told, again);
-    let [command] = told.as_slice() else { panic!("{told:?}") };
+    let [command, anew] = told.as_slice() else { panic!("{told:?}") };
+    assert!(anew.starts_with("IMAGE_REV=v2 bellwether reset"), "{anew}");
     assert!(command.contains("restore /") && command.ends_with("set-maintenance-mode off"), "{command}");
     assert_eq!(calls(&stack), calls_before, "nothing is done of its own accord");
     shell(&stack, command);
@@ -282,7 +286,7 @@ fn each_revision_has_a_backup_of_its_own_and_none_is_forgotten() {
     let (code, log) = stack.boot();
     assert_eq!(code, 78, "{log}");
     let undo = lines_after(&log, "to bring back what was before:");
-    assert_eq!(undo.len(), 2, "{undo:?}");
+    assert_eq!(undo.len(), 3, "{undo:?}");
     assert!(undo[0].ends_with("# before v2") && undo[1].ends_with("# before v3"), "{undo:?}");
     assert_eq!(stack.bellwether(&["retry"]).0, 0);
     stack.boot_well();

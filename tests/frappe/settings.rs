@@ -179,8 +179,10 @@ fn plan_prints_the_very_commands() {
         apps.txt: the apps of the image
 
     site:
-        unless a.localhost is there: bench new-site a.localhost --db-type mariadb --no-mariadb-socket --db-password *** --db-root-username root --db-root-password *** --admin-password ***
-        unless b.localhost is there: bench new-site b.localhost --db-type mariadb --no-mariadb-socket --db-password *** --db-root-username root --db-root-password *** --admin-password ***
+        unless a.localhost is there: bench new-site a.localhost --db-type mariadb --no-mariadb-socket --db-name _… --db-password *** --db-root-username root --db-root-password *** --admin-password ***
+        unless b.localhost is there: bench new-site b.localhost --db-type mariadb --no-mariadb-socket --db-name _… --db-password *** --db-root-username root --db-root-password *** --admin-password ***
+        a database is called _ and 16 digits of the SHA-1 of its site's path
+        a newer bench has --mariadb-user-host-login-scope=% for --no-mariadb-socket
         after    config
 
     apps:

@@ -150,7 +150,7 @@ fn one_failing_site_does_not_hide_what_is_done_and_only_open_sites_are_worked_on
 }
 
 #[test]
-fn a_migration_that_failed_in_one_site_is_tried_again_in_that_one_only() {
+fn after_a_migration_that_failed_in_one_site_all_are_looked_at_again() {
     let stack = quick("a b c");
     stack.boot_well();
     stack.make_image("v2", &Image::default());
@@ -164,12 +164,13 @@ fn a_migration_that_failed_in_one_site_is_tried_again_in_that_one_only() {
     let states: Vec<&str> = parts(&failed).into_iter().map(|[_, state, _]| state).collect();
     assert_eq!(states, ["failed", "done", "done"]);
     assert_eq!(["a", "b", "c"].map(|site| stack.check(site)["maintenance"].clone()), [1, 0, 0].map(Value::from));
-    assert_eq!(failed["undo"].as_array().unwrap().len(), 3, "a release is undone in all sites");
+    assert_eq!(failed["undo"].as_array().unwrap().len(), 4, "a release is undone in all sites");
     let calls = stack.trace().0.len();
     assert_eq!(stack.bellwether(&["retry"]).0, 0);
     stack.boot_well();
-    assert_eq!(of_sites(&since(&stack, calls), "migrate"), ["a"]);
-    assert!(since(&stack, calls).of("backup").is_empty());
+    // Somebody may have brought back what was before of every site; what has been open since has new data to be saved.
+    assert_eq!(of_sites(&since(&stack, calls), "migrate"), ["a", "b", "c"]);
+    assert_eq!(of_sites(&since(&stack, calls), "backup"), ["b", "c"]);
     assert_eq!(["a", "b", "c"].map(|site| stack.check(site)["maintenance"].clone()), [0, 0, 0].map(Value::from));
     let notes = stack.json(".migrated_v2");
     assert!(

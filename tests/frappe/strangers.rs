@@ -145,9 +145,9 @@ fn a_half_made_database_that_is_in_use_is_removed_later() {
     });
 }
 
-/// Two creations at once: ours comes second.
+/// Two creations at once: ours comes second, and what the first one leaves behind is not ours to remove.
 #[test]
-fn a_site_that_somebody_else_is_creating_is_waited_for() {
+fn a_site_that_somebody_else_is_creating_is_waited_for_and_left_alone() {
     let stack = stack_of("mariadb").env("STEP_MAX_ATTEMPTS", "1");
     // Ours has looked, and lingers before the lock: the other one gets it.
     let mut replica = stack.launch().env("STANDIN_PACE", "new-site:dir=20000").start();
@@ -162,8 +162,10 @@ fn a_site_that_somebody_else_is_creating_is_waited_for() {
     assert_eq!(stack.trace().of("drop-site").len(), 0, "what somebody is at work on is not removed");
     other.kill().unwrap();
     other.wait().unwrap();
-    assert_eq!(replica.wait(), 0, "{}", replica.log());
-    Whole::default().check(&stack);
+    assert_eq!(replica.wait(), 78, "{}", replica.log());
+    assert!(replica.has_said("nor was it begun by us"), "{}", replica.log());
+    assert_eq!(stack.trace().of("drop-site").len(), 0);
+    assert!(stack.has(&format!("{SITE}/site_config.json")));
 }
 
 /// Somebody else's creation, begun before we looked, that ends well.

@@ -16,7 +16,7 @@ class Probes(Case):
     TRY = (
         "import pymysql\n"
         "login = dict(host=%r, port=3306, user=%r, password=%r, database=%r)\n"
-        "try: pymysql.connect(connect_timeout=0.1, **login)\n"
+        "try: pymysql.connect(connect_timeout=0.1, read_timeout=0.1, **login)\n"
         "except pymysql.err.OperationalError as error: print(*error.args)\n"
     )
 
