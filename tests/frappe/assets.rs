@@ -181,3 +181,24 @@ fn nothing_waits_for_assets_and_they_take_no_time_of_their_own() {
     assert_eq!((trace.made("new-site").len(), trace.of("migrate").len()), (1, 1));
     assert_eq!(stack.check_all(&[])["assets"]["complete"], true);
 }
+
+/// A worker knows nothing of what the web replicas were told.
+#[test]
+fn what_was_built_is_left_alone_by_replicas_that_were_told_nothing() {
+    let stack = quick(true).env("BELLWETHER_ASSETS", "build");
+    stack.boot_well();
+    let mut worker = stack.launch().env("BELLWETHER_ASSETS", "").env("IS_LEADER", "0").start();
+    assert_eq!((worker.wait(), worker.log().as_str()), (0, ""));
+    assert!(link(&stack).is_none() && stack.has("assets/assets.json") && !stack.has("assets.before-1"));
+}
+
+/// The link is the same in every image, what it leads to is not.
+#[test]
+fn a_new_image_lets_the_old_bundles_be_forgotten() {
+    let stack = quick(true).env("RUN_MIGRATIONS_ON_BOOT", "no");
+    stack.boot_well();
+    assert_eq!(stack.cache.cli(&["SET", "assets_json", "old"]), "OK");
+    let stack = stack.env("IMAGE_REV", "v2");
+    stack.boot_well();
+    assert_eq!(stack.cache.cli(&["EXISTS", "assets_json"]), "0");
+}

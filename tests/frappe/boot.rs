@@ -40,3 +40,12 @@ fn a_warm_start_needs_neither_bench_nor_servers() {
     assert_eq!(cache.lines(&stack.cache), Vec::<String>::new());
     assert_eq!(queue.lines(&stack.queue), Vec::<String>::new());
 }
+
+#[test]
+fn a_site_that_the_revision_was_not_made_ready_for_is_told_of() {
+    let stack = Stack::new();
+    stack.boot_well();
+    let stack = stack.env("SITE", "new.localhost");
+    let log = stack.boot_well();
+    assert!(log.contains("new.localhost is none of the sites of revision v1"), "{log}");
+}

@@ -293,3 +293,41 @@ fn each_revision_has_a_backup_of_its_own_and_none_is_forgotten() {
     assert_eq!(stack.trace().of("backup").len(), 2);
     assert_eq!(maintenance(&stack), 0);
 }
+
+/// A person has brought back all sites, also the one whose migration went well.
+#[test]
+fn what_was_brought_back_is_migrated_again() {
+    let stack = Stack::new().env("STANDIN_SPEED", "20").env("APPS", "alpha").env("BELLWETHER_ASSETS", "skip");
+    let stack = stack.env("SITE", "").env("SITES", "a.localhost b.localhost");
+    stack.boot_well();
+    stack.make_image("v2", &Image::default());
+    let stack = stack.env("IMAGE_REV", "v2").env("BELLWETHER_BACKUP", "1").env("STANDIN_FAIL_AT", "migrate:schema:1");
+    let stack = stack.env("BELLWETHER_ON_SITE_FAILURE", "continue");
+    let (code, log) = stack.boot();
+    assert_eq!(code, 78, "{log}");
+    for command in lines_after(&log, "to bring back what was before:").iter().filter(|line| line.starts_with("cd ")) {
+        shell(&stack, command);
+    }
+    let patches = |site: &str| stack.check(site)["patch_log"].to_string().contains("v2");
+    assert!(!patches("a.localhost") && !patches("b.localhost"));
+    assert_eq!(stack.bellwether(&["retry"]).0, 0);
+    stack.boot_well();
+    assert!(patches("a.localhost") && patches("b.localhost"));
+}
+
+/// Whatever a person does with the step: what we have closed, we open.
+#[test]
+fn our_own_maintenance_mode_is_never_taken_for_what_was_before() {
+    for words in [["skip", "--step", "migrate"].as_slice(), &["reset", "--step", "migrate"]] {
+        let stack = after_v1().env("STANDIN_FAIL_AT", "migrate:patches:1");
+        assert_eq!(stack.boot().0, 78);
+        let (code, _, err) = stack.bellwether(words);
+        assert_eq!((code, maintenance(&stack)), (0, json!(1)), "{err}");
+        stack.boot_well();
+        stack.make_image("v3", &Image::default());
+        let stack = stack.env("IMAGE_REV", "v3");
+        stack.boot_well();
+        assert_eq!(maintenance(&stack), 0, "{words:?}");
+        assert!(!stack.read(&format!("{SITE}/site_config.json")).contains("bellwether"));
+    }
+}

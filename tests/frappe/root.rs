@@ -104,3 +104,19 @@ fn what_bench_says_about_root_is_made_clear_and_not_repeated() {
     assert!(log.contains("bench refuses to run as root") && log.contains("chown"), "{log}");
     assert_eq!(stack.json(".failed_v3")["attempts"], 1);
 }
+
+/// As a file of the host's that Compose mounts.
+#[test]
+fn a_secret_that_root_alone_can_read_is_handed_over() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let stack = stack();
+    let path = stack.scratch().join("admin-password");
+    fs::write(&path, "0nly-for-root\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+    let stack = stack.without("ADMIN_PASSWORD").env("ADMIN_PASSWORD_FILE", path.to_str().unwrap());
+    let log = stack.boot_well();
+    assert!(stack.has(".ready_v1") && !log.contains("0nly-for-root"), "{log}");
+    let (_, plan, _) = stack.bellwether(&["plan", "--json"]);
+    assert!(!plan.contains("0nly-for-root"), "{plan}");
+}

@@ -176,3 +176,20 @@ fn assets_are_asked_for_by_two_names() {
     assert_eq!(alone(&[("BELLWETHER_ASSETS", "skip")]), Some(Assets::Skip));
     assert_eq!(alone(&[("BELLWETHER_ASSETS", "what")]), None);
 }
+
+#[test]
+fn a_database_is_called_so_that_bench_drops_no_other() {
+    let said = |changes: &[(&str, &str)]| refused(PRODUCTION, &[&[("SITES", "a")], changes].concat());
+    insta::assert_snapshot!(said(&[("DB_NAME", "ERP")]), @r#"DB_NAME: "ERP" is another name without quotes, as bench drops databases; write it in lower case"#);
+    insta::assert_snapshot!(said(&[("DB_NAME", "postgres")]), @r#"DB_NAME: "postgres" is the server's own; choose another name"#);
+    insta::assert_snapshot!(said(&[("DB_NAME", "admin")]), @"DB_NAME: is the name of DB_ROOT_USER as well; choose another name");
+    assert_eq!(settings(OFFICIAL, &[("DB_NAME", "ERP")]).database.name.as_deref(), Some("ERP"));
+}
+
+#[test]
+fn what_is_wrong_does_not_hide_what_is_missing() {
+    let said =
+        refused(OFFICIAL, &[("DB_PORT", "abc"), ("DB_PASSWORD", ""), ("APPS", "-x"), ("AUTO_INSTALL_NEW_APPS", "x")]);
+    let culprits: Vec<&str> = said.lines().filter_map(|line| line.split(':').next()).collect();
+    assert_eq!(culprits, ["DB_PORT", "APPS", "AUTO_INSTALL_NEW_APPS", "DB_ROOT_PASS"]);
+}
