@@ -19,7 +19,13 @@
 //! - **Half-made sites go to `archived` on the volume**: the bench's own place may be read-only.
 //! - **Dependencies are installed one by one before what requires them**: force does not reach them.
 //! - **Queued jobs are waited for only while a worker is alive**: where a whole stack begins together, workers wait for us.
-//! - **A backup is taken once for each migration that has not ended well**, so that it is always from before the first try.
+//! - **A backup is taken once for each migration**, from before the first try, and again if the site has been open since.
+//! - **That maintenance mode is ours stands beside it in `site_config.json`**, written in the same step: records end with `done`,
+//!   with `skip`, and with a site that is no longer asked for.
+//! - **After a migration has failed, all sites are migrated again**, those that went well too: a person may have brought back
+//!   what was before of every site, and a migration with nothing to do is quick.
+//! - **Our own record is proof only with the server's name in it**, and is taken back when bench says that somebody else was first.
+//! - **Before a hand-off nothing that is there is moved**: what assets should be is the leader's to decide.
 //! - **A migration's exit code is final; its death by a signal is not.** The former is bench's word, the latter an accident.
 //!
 //! It uses what any embedding program can use: steps that are commands, their record, their exit codes. Each step is a process
