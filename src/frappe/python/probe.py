@@ -171,8 +171,9 @@ def site(request):
     name = request.get("name") or default_name(request["path"])
     server = connect(request["server"])
     exists = server.has_database(name)
-    whole = exists and server.has_administrator(name)
-    return {"name": name, "exists": exists, "whole": whole, "sessions": server.sessions(name) if exists else 0}
+    # Before a session of our own is there.
+    sessions = server.sessions(name) if exists else 0
+    return {"name": name, "exists": exists, "whole": exists and server.has_administrator(name), "sessions": sessions}
 
 
 def own(request):
