@@ -27,9 +27,16 @@ use crate::settings::{CommandLine, Misuse, Problem, Scan, Subcommand, cli, scan}
 ///
 /// `ready` and a warm `run` come so far without clap, without a runtime and without a thread.
 pub fn main(arguments: Vec<OsString>, presets: Presets) -> Exit {
-    if let Some(exit) = ready::shortcut(&arguments) {
-        return exit;
+    match ready::shortcut(&arguments) {
+        Some(exit) => exit,
+        None => main_of_all(arguments, presets),
     }
+}
+
+/// All but the plainest probe. Apart, so that the probe's code is short and lies close together.
+#[cold]
+#[inline(never)]
+fn main_of_all(arguments: Vec<OsString>, presets: Presets) -> Exit {
     if let Some(exit) = demo::perform_part(&arguments) {
         return exit;
     }

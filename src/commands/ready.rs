@@ -15,6 +15,8 @@ use crate::settings::{CommandLine, Problem, Warm};
 
 /// A probe that hangs on a dead file system piles up beside its successors; after this long it ends as "not ready".
 const LIMIT: Duration = Duration::from_secs(3);
+/// The beginning of the ready marker's name, below the volume.
+const MARKER: &str = "/.ready_";
 
 /// The probe as everybody writes it, without flags: decided with as few pages of code as can be. `None`: the long way,
 /// which comes to the same and can also say what is wrong.
@@ -33,8 +35,10 @@ pub(super) fn shortcut(arguments: &[OsString]) -> Option<Exit> {
         return None;
     }
     process::exit_after(LIMIT, Exit::NotReady);
-    let mut marker = volume;
-    marker.push("/.ready_");
+    // Once, with room for all of it: growing is more code than this.
+    let mut marker = OsString::with_capacity(volume.len() + MARKER.len() + rev.len());
+    marker.push(volume);
+    marker.push(MARKER);
     marker.push(rev);
     let is_ready = fs::symlink_metadata(marker).is_ok_and(|found| found.is_file());
     Some(if is_ready { Exit::Ok } else { Exit::NotReady })
