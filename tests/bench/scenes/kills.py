@@ -137,10 +137,11 @@ def build_at_manifest(world, reference):
 
 def terminated(world, reference, what, moment):
     leader, rest = run_until(world, what, moment, assets=True)
-    world.terminate(leader, what)
+    # Afterwards it would be too late: the next leader begins at once.
     whole = world.is_whole()
     if whole:
         world.plant("there before the kill")
+    world.terminate(leader, what)
     go_on(world, rest, reference, whole, assets=True)
 
 
