@@ -120,6 +120,9 @@ class Place:
 class StandIn(Place):
     """Made for one scene, and away with it."""
 
+    # Whether a call stays at the phase that it is told to stop at.
+    holds = True
+
     def __init__(self, bellwether, root_password="r00t-of-the-database"):
         scratch = tempfile.mkdtemp(prefix="scenario-")
         self.redises = [start_redis(scratch, name) for name in ("cache", "queue")]
@@ -223,6 +226,7 @@ def claim(bench):
 class Real(Place):
     """A bench that is there. Its sites of our names and what is Bellwether's are removed, both Redises emptied."""
 
+    holds = False
     patience = 8
     stale_secs = "6"
 

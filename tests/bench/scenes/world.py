@@ -158,10 +158,12 @@ class World:
 
     def kill(self, replica, when):
         """All its processes at once; a canary is planted if its site is whole. Returns whether it was."""
+        # A real bench goes on meanwhile, and the next leader soon after: whoever holds still is asked before.
+        before = self.is_whole() if self.place.holds else None
         gone = replica.kill()
         self.place.release()
         replica.tell(self.teller)
-        whole = self.is_whole()
+        whole = self.is_whole() if before is None else before
         self.say("SIGKILL of %s, %s: %d processes at once; the site is %s"
                  % (replica.name, when, gone, "whole" if whole else "not whole"))
         if whole and "canary" not in self.tables():
