@@ -132,7 +132,7 @@ fn installed(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<Vec<Stri
     let call = installed_call(site);
     let finished = stage.bench.ask(&call)?;
     if !finished.status.success() {
-        finished.last_lines().for_each(|line| echo.line(line));
+        finished.last_lines().for_each(|line| echo.note(line));
     }
     finished.expect_success(&call)?;
     let list = finished.json();

@@ -7,7 +7,6 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::bench::is_there;
 use super::call::Call;
 use super::files;
 use super::settings::Assets;
@@ -72,7 +71,7 @@ fn link(bench: &Path, sites: &Path) -> io::Result<Option<String>> {
     }
     let mut text = format!("{} links to {}", path.display(), target.display());
     if fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()) {
-        let aside = aside(&path);
+        let aside = files::first_free(|number| path.with_extension(format!("before-{}", number + 1)));
         match fs::rename(&path, &aside) {
             Ok(()) => text = format!("{text}; the directory that was there is {} now", aside.display()),
             // Another replica was quicker.
@@ -82,18 +81,6 @@ fn link(bench: &Path, sites: &Path) -> io::Result<Option<String>> {
     }
     files::replace_link(&path, &target)?;
     Ok(Some(text))
-}
-
-/// A name that is free: `assets.before-1`.
-fn aside(path: &Path) -> std::path::PathBuf {
-    let mut number = 1;
-    loop {
-        let free = path.with_extension(format!("before-{number}"));
-        if !is_there(&free) {
-            return free;
-        }
-        number += 1;
-    }
 }
 
 fn build(stage: &Stage) -> Result<Option<String>, Trouble> {

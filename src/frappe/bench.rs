@@ -133,7 +133,7 @@ impl Bench {
     /// Runs a command; its output goes through `echo`.
     pub(super) fn run(&self, call: &Call, echo: &Echo<'_>) -> Result<Finished, Trouble> {
         echo.note(&call.to_string());
-        self.finish(BENCH, &call.request(), None, |line| echo.line(line))
+        self.finish(BENCH, &call.request(), None, |line| echo.note(line))
     }
 
     /// Runs a command without showing what it says.

@@ -36,14 +36,10 @@ impl<'a> Echo<'a> {
         Echo { mask, prefix, secrets: Some(Secrets { path, seen: Mutex::new((None, mask.clone())) }) }
     }
 
-    /// A line of ours.
+    /// A line, of a command's or of ours.
     pub(super) fn note(&self, text: &str) {
-        self.print(text);
-    }
-
-    /// A line of a command's.
-    pub(super) fn line(&self, line: &str) {
-        self.print(line);
+        // The leader reads this; if it is gone, so are we soon.
+        let _ = writeln!(std::io::stdout().lock(), "{}{}", self.prefix, self.masked(text));
     }
 
     /// The same text without secrets.
@@ -59,10 +55,5 @@ impl<'a> Echo<'a> {
             }
         }
         seen.1.mask(text).into_owned()
-    }
-
-    fn print(&self, text: &str) {
-        // The leader reads this; if it is gone, so are we soon.
-        let _ = writeln!(std::io::stdout().lock(), "{}{}", self.prefix, self.masked(text));
     }
 }

@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use super::bench::is_there;
+
 /// Replaces `path`: temporary file, fsync, rename, fsync of the directory.
 pub(super) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let temporary = beside(path);
@@ -26,6 +28,18 @@ pub(super) fn replace_link(path: &Path, target: &Path) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     renamed.and_then(|()| sync_directory_of(path))
+}
+
+/// The first of these paths where nothing is; they are numbered from 0.
+pub(super) fn first_free(path: impl Fn(u32) -> PathBuf) -> PathBuf {
+    let mut number = 0;
+    loop {
+        let free = path(number);
+        if !is_there(&free) {
+            return free;
+        }
+        number += 1;
+    }
 }
 
 /// The text of a file; `None` if it is not there.

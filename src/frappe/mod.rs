@@ -78,16 +78,11 @@ impl Preset for Frappe {
     }
 
     fn plan(&self, brief: &PresetBrief<'_>) -> Result<PresetPlan, Vec<Problem>> {
-        let settings = Settings::from(brief);
-        let of_bench = match &settings {
-            Ok(Some(settings)) if brief.may_lead => check_bench(settings),
-            _ => Vec::new(),
-        };
-        let settings = match settings {
-            Ok(settings) if of_bench.is_empty() => settings,
-            Ok(_) => return Err(of_bench),
-            Err(problems) => return Err(problems),
-        };
+        let settings = Settings::from(brief)?;
+        let of_bench = settings.as_ref().filter(|_| brief.may_lead).map(check_bench).unwrap_or_default();
+        if !of_bench.is_empty() {
+            return Err(of_bench);
+        }
         let steps = steps(brief, settings.as_ref());
         let needs = settings.as_ref().map(needs).unwrap_or_default();
         let plan = PresetPlan::new(steps, &[])?;
@@ -96,11 +91,11 @@ impl Preset for Frappe {
     }
 
     fn perform(&self, step: &str, env: &Env) -> i32 {
-        let mut mask = Mask::new();
-        mask.add_env(env);
         let done = match Stage::of(env) {
             Ok(stage) => perform(step, &stage).inspect_err(|trouble| stage.echo().note(trouble.text())),
             Err(trouble) => {
+                let mut mask = Mask::new();
+                mask.add_env(env);
                 Echo::new(&mask).note(trouble.text());
                 Err(trouble)
             }

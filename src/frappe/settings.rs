@@ -98,7 +98,7 @@ pub(super) struct Settings {
 impl Settings {
     /// Reads them. `Ok(None)`: this replica need not know what is missing.
     pub(super) fn from(brief: &PresetBrief<'_>) -> Result<Option<Settings>, Vec<Problem>> {
-        let mut read = Read { env: brief.env, problems: Vec::new(), missing: Vec::new() };
+        let mut read = Read::of(brief.env);
         let settings = read.all(brief.volume);
         let Read { mut problems, missing, .. } = read;
         let is_complete = missing.is_empty();
@@ -110,16 +110,12 @@ impl Settings {
 
     /// What is to be done about assets, and nothing else; `None` if what is said cannot be used.
     pub(super) fn assets_alone(lookup: &dyn Fn(&str) -> Option<OsString>) -> Option<Assets> {
-        let named = [n::ASSETS, n::REBUILD].into_iter().filter_map(|name| Some((name, lookup(name)?)));
-        let env = named.collect();
-        Read { env: &env, problems: Vec::new(), missing: Vec::new() }.assets()
+        Read::of(&some_of(&[n::ASSETS, n::REBUILD], lookup)).assets()
     }
 
     /// The sites, and nothing else; none if what is said cannot be used.
     pub(super) fn sites_alone(lookup: &dyn Fn(&str) -> Option<OsString>) -> Vec<SiteName> {
-        let named = [n::SITE, n::SITES].into_iter().filter_map(|name| Some((name, lookup(name)?)));
-        let env = named.collect();
-        Read { env: &env, problems: Vec::new(), missing: Vec::new() }.sites().unwrap_or_default()
+        Read::of(&some_of(&[n::SITE, n::SITES], lookup)).sites().unwrap_or_default()
     }
 
     /// The bench that the sites belong to: the directory around them.
@@ -157,7 +153,16 @@ struct Read<'a> {
     missing: Vec<Problem>,
 }
 
-impl Read<'_> {
+/// Of an environment these variables.
+fn some_of(names: &[&'static str], lookup: &dyn Fn(&str) -> Option<OsString>) -> Env {
+    names.iter().filter_map(|&name| Some((name, lookup(name)?))).collect()
+}
+
+impl<'a> Read<'a> {
+    fn of(env: &'a Env) -> Read<'a> {
+        Read { env, problems: Vec::new(), missing: Vec::new() }
+    }
+
     fn all(&mut self, volume: Option<&Path>) -> Option<Settings> {
         let sites = self.sites();
         let skip_init = self.value(n::SKIP_INIT, yes_or_no);

@@ -134,7 +134,7 @@ fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
         Verdict::CreateOver => set_aside(stage, site, echo)?,
         Verdict::Create => {}
     }
-    create(stage, site, &facts, record, echo)?;
+    create(stage, site, record, echo)?;
     Ok("created".to_owned())
 }
 
@@ -205,12 +205,10 @@ fn set_aside(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<(), Trou
     if !is_there(&path) {
         return Ok(());
     }
-    let mut number = 1;
-    let mut aside = archive.join(site.as_str());
-    while is_there(&aside) {
-        aside = archive.join(format!("{site}.{number}"));
-        number += 1;
-    }
+    let aside = files::first_free(|number| match number {
+        0 => archive.join(site.as_str()),
+        number => archive.join(format!("{site}.{number}")),
+    });
     let moved = fs::create_dir_all(&archive).and_then(|()| fs::rename(&path, &aside));
     moved.map_err(|error| Trouble::of_file(&path, &error))?;
     echo.note(&format!("{site} was left half-made by us: its directory is {} now", aside.display()));
@@ -241,14 +239,7 @@ fn somebody_creates(site: &SiteName) -> Trouble {
     Trouble::NotYet(format!("somebody else is creating {site}"))
 }
 
-/// `seen`: what was found before anything was removed.
-fn create(
-    stage: &Stage,
-    site: &SiteName,
-    seen: &Facts,
-    record: &Record<Begun>,
-    echo: &Echo<'_>,
-) -> Result<(), Trouble> {
+fn create(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<(), Trouble> {
     let before = record.of(site).own;
     let scope_option = scope_option(&stage.bench)?;
     // That took a while, and somebody else may have come.
@@ -258,7 +249,8 @@ fn create(
         Verdict::CreateOver => true,
         _ => return Err(somebody_creates(site)),
     };
-    let name = facts.found.or_else(|| seen.found.clone()).unwrap_or_default().name;
+    // Nothing is to be created where the server did not let us look.
+    let name = facts.found.unwrap_or_default().name;
     record.change(site, |record| {
         (record.progress, record.note) = (Progress::Running, "creating".to_owned());
         record.own.creating = Some(place(&stage.settings, &name));
@@ -311,7 +303,7 @@ fn scope_option(bench: &Bench) -> Result<&'static str, Trouble> {
 
 const NEW_SCOPE_OPTION: &str = "--mariadb-user-host-login-scope";
 
-/// `bench new-site`. `name`: of the database; empty: as bench calls it.
+/// `bench new-site`. `name`: of the database.
 pub(super) fn new_site_call(settings: &Settings, site: &SiteName, scope_option: &str, name: &str) -> Call {
     let Settings { database, admin_password, .. } = settings;
     let Database { kind, root_user, root_password, password, .. } = database;
@@ -319,9 +311,7 @@ pub(super) fn new_site_call(settings: &Settings, site: &SiteName, scope_option: 
     if *kind == Kind::MariaDb {
         call = call.words(&[scope_option]);
     }
-    if !name.is_empty() {
-        call = call.words(&["--db-name", name]);
-    }
+    call = call.words(&["--db-name", name]);
     if let Some(password) = password {
         call = call.secret("--db-password", password);
     }

@@ -1,33 +1,3 @@
 """The exceptions of PyMySQL."""
 
-
-class MySQLError(Exception):
-    pass
-
-
-class Error(MySQLError):
-    pass
-
-
-class InterfaceError(Error):
-    pass
-
-
-class DatabaseError(Error):
-    pass
-
-
-class OperationalError(DatabaseError):
-    pass
-
-
-class IntegrityError(DatabaseError):
-    pass
-
-
-class InternalError(DatabaseError):
-    pass
-
-
-class ProgrammingError(DatabaseError):
-    pass
+from standin.exceptions import *  # noqa: F403
