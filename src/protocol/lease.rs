@@ -13,6 +13,8 @@ pub(super) struct Lease {
     valid_until: Option<Timestamp>,
     /// When to ask or renew next.
     ask_at: Option<Timestamp>,
+    /// Whether somebody gave a reason to ask since the last question, which its answer knows nothing of.
+    has_new_reason: bool,
     /// When it was asked for last, unless the answer said that it is another's: Redis may hold a key of ours, known or
     /// not.
     asked_at: Option<Timestamp>,
@@ -62,8 +64,9 @@ impl Lease {
         self.ask_at
     }
 
-    /// Asks from `at` on.
+    /// Asks from `at` on, whatever the answer to a question asked before may say.
     pub(super) fn ask_from(&mut self, at: Timestamp) {
+        self.has_new_reason = true;
         self.ask_at = Some(self.ask_at.map_or(at, |planned| planned.min(at)));
     }
 
@@ -74,6 +77,7 @@ impl Lease {
             return None;
         }
         self.asked_at = Some(now);
+        self.has_new_reason = false;
         self.ask_at = Some(now + times.heartbeat());
         Some(if self.is_held(now) { Ask::Renew } else { Ask::Acquire })
     }
@@ -98,7 +102,8 @@ impl Lease {
     pub(super) fn handle_denied(&mut self, now: Timestamp, sent: Option<Timestamp>, wait: Duration) {
         self.unreachable_since = None;
         self.valid_until = None;
-        self.ask_at = Some(now + wait);
+        let wanted = self.ask_at.filter(|_| self.has_new_reason);
+        self.ask_at = Some(wanted.map_or(now + wait, |wanted| wanted.min(now + wait)));
         if sent.is_some_and(|sent| Some(sent) >= self.asked_at) {
             self.asked_at = None;
         }
@@ -197,6 +202,20 @@ mod tests {
         lease.handle_granted(at(13), Epoch(7), &times);
         lease.release(at(14));
         assert_eq!(lease.epoch(), Epoch(7), "what Redis knew is not forgotten with the lease");
+    }
+
+    #[test]
+    fn a_reason_to_ask_that_came_after_the_question_outlives_its_answer() {
+        let (mut lease, times) = (Lease::default(), times(Trust::Trusted));
+        let second = Duration::from_secs(1);
+        lease.ask_from(at(10));
+        assert_eq!(lease.due(at(10), &times), Some(Ask::Acquire));
+        lease.ask_from(at(11));
+        lease.handle_denied(at(11), Some(at(10)), second * 5);
+        assert_eq!(lease.ask_at(), Some(at(11)));
+        assert_eq!(lease.due(at(11), &times), Some(Ask::Acquire));
+        lease.handle_denied(at(12), Some(at(11)), second * 5);
+        assert_eq!(lease.ask_at(), Some(at(17)), "nothing new came since");
     }
 
     #[test]
