@@ -1,0 +1,81 @@
+# Bellwether and the images of a Frappe stack that it starts. Targets:
+#
+#   binary      /bellwether alone, static, for COPY --from
+#   frappe      a bench, with Bellwether as its entrypoint (the default)
+#   frappe-s6   the same with nginx, gunicorn, node, workers and scheduler under s6-overlay
+#
+# Every image that something begins with is an argument. linux/amd64 and linux/arm64.
+ARG RUST_IMAGE=rust:1.95-bookworm
+ARG FRAPPE_BUILD_IMAGE=frappe/build:version-15
+ARG FRAPPE_BASE_IMAGE=frappe/base:version-15
+# An image that has a bench already (frappe/erpnext:v15.75.1, say) is taken as it is, and no bench is made.
+ARG FRAPPE_IMAGE=own-bench
+
+
+# The compiler runs on the machine that builds, whatever it builds for: nothing is emulated.
+FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS compile
+ARG TARGETARCH
+# The linker that Rust brings along knows both architectures.
+ENV CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld \
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld
+RUN case "$TARGETARCH" in \
+        amd64) echo x86_64-unknown-linux-musl ;; \
+        arm64) echo aarch64-unknown-linux-musl ;; \
+        *) echo "there is no Bellwether for '$TARGETARCH': only amd64 and arm64" >&2; exit 1 ;; \
+    esac >/triple && rustup target add "$(cat /triple)"
+WORKDIR /bellwether
+# What we depend on is built in a layer of its own, which lasts until one of these two files changes.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir src bin && echo 'fn main() {}' >bin/bellwether.rs && touch src/lib.rs \
+    && cargo build --locked --release --bin bellwether --target "$(cat /triple)" \
+    && rm -r src bin
+COPY src src
+COPY bin bin
+COPY README.md .
+# Cargo goes by times, and those of the stand-ins are later than those of the files that took their place.
+RUN find src bin -name '*.rs' -exec touch {} + \
+    && cargo build --locked --release --bin bellwether --target "$(cat /triple)" \
+    && cp "target/$(cat /triple)/release/bellwether" /bellwether.static
+
+
+FROM scratch AS binary
+COPY --from=compile /bellwether.static /bellwether
+
+
+# The bench of apps.json, or of frappe alone. Only the directory that comes out is kept, and no token is in it.
+FROM ${FRAPPE_BUILD_IMAGE} AS builder
+ARG FRAPPE_PATH=https://github.com/frappe/frappe
+ARG FRAPPE_BRANCH=version-15
+# For builders that cannot mount a secret. Anyone who can read the builder's cache can read it, so no tokens in it:
+# `--secret id=apps_json,src=apps.json` is the way for those.
+ARG APPS_JSON_BASE64
+USER frappe
+WORKDIR /home/frappe
+COPY compose/build/init-bench /usr/local/bin/init-bench
+RUN --mount=type=secret,id=apps_json,target=/run/secrets/apps.json,uid=1000 init-bench frappe-bench
+
+
+FROM ${FRAPPE_BASE_IMAGE} AS own-bench
+COPY --from=builder --chown=frappe:frappe /home/frappe/frappe-bench /home/frappe/frappe-bench
+
+
+FROM ${FRAPPE_IMAGE} AS prepared
+USER root
+COPY --from=binary /bellwether /usr/local/bin/bellwether
+COPY compose/image/ /
+# An empty volume takes its owner from what it is mounted on.
+RUN install -d -o frappe -g frappe /home/frappe/frappe-bench/sites /home/frappe/frappe-bench/logs
+USER frappe
+WORKDIR /home/frappe/frappe-bench
+# Without this argument the image says so instead of starting; `-e IMAGE_REV=…` helps as well.
+ARG IMAGE_REV="not given to docker build"
+RUN [ -n "$IMAGE_REV" ] || { echo "IMAGE_REV is empty: give the revision, which is the image's tag, too" >&2; exit 1; }
+ENV IMAGE_REV=$IMAGE_REV BELLWETHER_PRESET=frappe
+EXPOSE 8000
+# 503 is maintenance: nobody should kill a replica for that. Until the revision is ready nothing answers, for hours if need be.
+HEALTHCHECK --interval=15s --timeout=10s --start-period=6h --retries=4 CMD ["frappe-health"]
+ENTRYPOINT ["bellwether", "run", "--"]
+
+
+FROM prepared AS frappe
+CMD ["frappe-service", "web"]

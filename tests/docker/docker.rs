@@ -1,0 +1,119 @@
+//! The engine, as its client sees it.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The top of the project, which images are built from.
+pub(crate) const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// What one call said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Said {
+    /// Both outputs, for messages and for what goes to either.
+    pub(crate) fn all(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
+    #[track_caller]
+    pub(crate) fn ok(self) -> String {
+        assert_eq!(self.code, Some(0), "{}", self.all());
+        self.stdout
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Said {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Said { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+}
+
+/// `docker …` in the project, as people type it, on the engine of `tests/run docker`.
+pub(crate) fn docker(arguments: &[&str]) -> Said {
+    docker_in(Path::new(PROJECT), arguments, [])
+}
+
+/// The same elsewhere, with more in its environment.
+pub(crate) fn docker_in<'a>(
+    directory: &Path,
+    arguments: &[&str],
+    environment: impl IntoIterator<Item = (&'a str, &'a OsStr)>,
+) -> Said {
+    command(directory).args(arguments).envs(environment).output().unwrap().into()
+}
+
+/// To be told more before it is started.
+pub(crate) fn command(directory: &Path) -> Command {
+    assert!(std::env::var_os("DOCKER_HOST").is_some(), "run this by `tests/run docker`, which starts an engine");
+    let mut command = Command::new(Path::new(PROJECT).join("tests/docker/bin/docker"));
+    command.current_dir(directory).stdin(Stdio::null());
+    command
+}
+
+/// A name that no other test uses.
+pub(crate) fn name(what: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("bellwether-{what}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Builds a target of the Dockerfile; the tag is its own. What was built before is not built again.
+#[track_caller]
+pub(crate) fn build(target: &str, arguments: &[&str]) -> String {
+    let tag = format!("{}:test", name(target));
+    let words = [&["build", "--target", target, "--tag", &tag], arguments, &["."]].concat();
+    docker(&words).ok();
+    tag
+}
+
+/// A container that is removed with its volumes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Container {
+    pub(crate) name: String,
+}
+
+impl Container {
+    /// `docker run --detach`.
+    #[track_caller]
+    pub(crate) fn start(what: &str, arguments: &[&str]) -> Container {
+        let container = Container { name: name(what) };
+        docker(&[&["run", "--detach", "--name", &container.name], arguments].concat()).ok();
+        container
+    }
+
+    pub(crate) fn exec(&self, command: &[&str]) -> Said {
+        docker(&[&["exec", &self.name], command].concat())
+    }
+
+    pub(crate) fn logs(&self) -> String {
+        docker(&["logs", &self.name]).all()
+    }
+
+    /// Waits for its end: its exit code.
+    #[track_caller]
+    pub(crate) fn wait(&self) -> i32 {
+        docker(&["wait", &self.name]).ok().trim().parse().unwrap()
+    }
+}
+
+/// Into the output of a test that fails.
+#[expect(clippy::print_stderr, reason = "what explains a failure")]
+pub(crate) fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tell(&format!("--- {}\n{}", self.name, self.logs()));
+        }
+        docker(&["rm", "--force", "--volumes", &self.name]);
+    }
+}

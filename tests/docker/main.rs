@@ -1,0 +1,5 @@
+//! Images, stacks and service trees on a real Docker engine. `tests/run docker` starts one and runs this.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod docker;
+mod image;
