@@ -188,7 +188,7 @@ fn readiness_is_asked_in_four_ways() {
 fn file_probe_latches(script: &str) {
     let scratch = tempfile::TempDir::new().unwrap();
     let path = |name: &str| scratch.path().join(name).display().to_string();
-    let script = script.replace("/home/frappe/frappe-bench/sites", &path("sites")).replace("/tmp/", &path("tmp/"));
+    let script = script.replace("/tmp/", &path("tmp/")).replace("/home/frappe/frappe-bench/sites", &path("sites"));
     std::fs::create_dir_all(path("sites")).unwrap();
     std::fs::create_dir_all(path("tmp")).unwrap();
     let is_ready = |rev: &str| {

@@ -88,7 +88,7 @@ fn a_step_without_a_deadline_is_noticed() {
 #[test]
 fn probes_and_stops_have_the_time_they_need() {
     // What bench gives its own processes (section "Process commands" of the stack), and what we need to hand over.
-    let least = [("web", 40.0), ("worker-short", 360.0), ("worker-long", 1560.0), ("scheduler", 10.0), ("websocket", 5.0), ("frontend", 120.0)];
+    let least: [(&str, f64); 6] = [("web", 40.0), ("worker-short", 360.0), ("worker-long", 1560.0), ("scheduler", 10.0), ("websocket", 5.0), ("frontend", 120.0)];
     for stack in &*STACKS {
         for workload in stack.replicas() {
             let (name, container) = (workload.name(), workload.container());
