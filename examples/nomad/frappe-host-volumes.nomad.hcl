@@ -95,7 +95,8 @@ job "frappe" {
           target = "/tmp"
         }
         mount {
-          type   = "tmpfs"
+          type   = "volume"
+          source = "frappe-logs"
           target = "/home/frappe/frappe-bench/logs"
         }
       }
@@ -178,7 +179,8 @@ job "frappe" {
           target = "/tmp"
         }
         mount {
-          type   = "tmpfs"
+          type   = "volume"
+          source = "frappe-logs"
           target = "/home/frappe/frappe-bench/logs"
         }
       }
@@ -217,7 +219,8 @@ job "frappe" {
           target = "/tmp"
         }
         mount {
-          type   = "tmpfs"
+          type   = "volume"
+          source = "frappe-logs"
           target = "/home/frappe/frappe-bench/logs"
         }
       }
@@ -273,7 +276,8 @@ job "frappe" {
           target = "/tmp"
         }
         mount {
-          type   = "tmpfs"
+          type   = "volume"
+          source = "frappe-logs"
           target = "/home/frappe/frappe-bench/logs"
         }
       }
@@ -346,7 +350,8 @@ job "frappe" {
           target = "/tmp"
         }
         mount {
-          type   = "tmpfs"
+          type   = "volume"
+          source = "frappe-logs"
           target = "/home/frappe/frappe-bench/logs"
         }
       }
@@ -397,7 +402,8 @@ job "frappe" {
           target = "/tmp"
         }
         mount {
-          type   = "tmpfs"
+          type   = "volume"
+          source = "frappe-logs"
           target = "/home/frappe/frappe-bench/logs"
         }
       }

@@ -95,7 +95,8 @@ job "frappe" {
           target = "/tmp"
         }
         mount {
-          type   = "tmpfs"
+          type   = "volume"
+          source = "frappe-logs"
           target = "/home/frappe/frappe-bench/logs"
         }
       }
@@ -173,7 +174,8 @@ job "frappe" {
           target = "/tmp"
         }
         mount {
-          type   = "tmpfs"
+          type   = "volume"
+          source = "frappe-logs"
           target = "/home/frappe/frappe-bench/logs"
         }
       }
@@ -212,7 +214,8 @@ job "frappe" {
           target = "/tmp"
         }
         mount {
-          type   = "tmpfs"
+          type   = "volume"
+          source = "frappe-logs"
           target = "/home/frappe/frappe-bench/logs"
         }
       }
@@ -263,7 +266,8 @@ job "frappe" {
           target = "/tmp"
         }
         mount {
-          type   = "tmpfs"
+          type   = "volume"
+          source = "frappe-logs"
           target = "/home/frappe/frappe-bench/logs"
         }
       }
@@ -331,7 +335,8 @@ job "frappe" {
           target = "/tmp"
         }
         mount {
-          type   = "tmpfs"
+          type   = "volume"
+          source = "frappe-logs"
           target = "/home/frappe/frappe-bench/logs"
         }
       }
@@ -382,7 +387,8 @@ job "frappe" {
           target = "/tmp"
         }
         mount {
-          type   = "tmpfs"
+          type   = "volume"
+          source = "frappe-logs"
           target = "/home/frappe/frappe-bench/logs"
         }
       }

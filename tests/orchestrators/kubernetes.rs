@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::manifests::{DIRECTORY, STACKS, Stack, check, list, number};
+use crate::manifests::{DIRECTORY, STACKS, Stack, Workload, check, list, number};
 use crate::tools::text;
 
 #[test]
@@ -28,8 +28,9 @@ fn the_readme_shows_what_the_api_takes() {
     let readme = text("README.md");
     let (_, block) = readme.split_once("```yaml kubernetes\n").unwrap();
     let (block, _) = block.split_once("```").unwrap();
-    let indented: String = block.lines().map(|line| format!("  {line}\n")).collect();
-    let pod = format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n{indented}  volumes: [{{name: shared}}]\n");
+    let indented = block.lines().map(|line| ["  ", line, "\n"].concat()).collect::<Vec<_>>().concat();
+    let pod =
+        format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n{indented}  volumes: [{{name: shared}}]\n");
     let (documents, mistakes) = check(&pod);
     assert_eq!(mistakes, Vec::<String>::new());
     let container = &documents[0]["spec"]["containers"][0];
@@ -40,7 +41,7 @@ fn the_readme_shows_what_the_api_takes() {
 #[test]
 fn the_image_and_its_revision_are_said_once() {
     for stack in &*STACKS {
-        let images: Vec<&str> = stack.replicas().map(|workload| workload.image()).collect();
+        let images: Vec<&str> = stack.replicas().map(Workload::image).collect();
         assert_eq!(images.len(), 6, "{images:?}");
         assert!(images.iter().all(|image| *image == images[0]), "{images:?}");
         let (_, tag) = images[0].rsplit_once(':').unwrap();

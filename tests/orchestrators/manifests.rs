@@ -22,10 +22,8 @@ pub(crate) struct Stack {
 /// Every overlay there is, rendered and valid.
 pub(crate) static STACKS: LazyLock<Vec<Stack>> = LazyLock::new(|| {
     let directory = project().join(DIRECTORY).join("overlays");
-    let mut names: Vec<String> = std::fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names.into_iter().map(Stack::render).collect()
 });
@@ -89,7 +87,7 @@ impl Stack {
     }
 }
 
-/// A Deployment or a StatefulSet.
+/// A `Deployment` or a `StatefulSet`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Workload<'a> {
     pub(crate) document: &'a Value,

@@ -35,15 +35,20 @@ pub(crate) fn accepted(variables: &BTreeMap<String, String>) -> Settings {
         let value = if name.ends_with("_FILE") { path("secret") } else { value.clone() };
         (name.clone(), value)
     };
-    let image = [("IMAGE_REV", "v1".to_owned()), ("BELLWETHER_PRESET", "frappe".to_owned()), ("SITES_DIR", path("bench/sites"))];
-    let env: Env = image.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(variables.iter().map(real)).collect();
+    let image = [
+        ("IMAGE_REV", "v1".to_owned()),
+        ("BELLWETHER_PRESET", "frappe".to_owned()),
+        ("SITES_DIR", path("bench/sites")),
+    ];
+    let env: Env =
+        image.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(variables.iter().map(real)).collect();
     let checked = Settings::from(&env, &Overlay::new(), Presets(&[&Frappe]));
     let (settings, notices) = checked.map_err(|problems| Problem::render(&problems)).unwrap();
     assert_eq!(notices.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new());
     settings
 }
 
-/// All variables of a replica, with those of its ConfigMap.
+/// All variables of a replica, with those of its `ConfigMap`.
 pub(crate) fn variables(stack: &Stack, workload: Workload<'_>) -> BTreeMap<String, String> {
     let map = stack.settings().as_object().unwrap();
     let from = &workload.container()["envFrom"][0]["configMapRef"]["name"];
@@ -57,8 +62,7 @@ pub(crate) fn variables(stack: &Stack, workload: Workload<'_>) -> BTreeMap<Strin
 fn every_setting_exists() {
     for stack in &*STACKS {
         for workload in stack.replicas() {
-            let unknown: Vec<String> =
-                variables(stack, workload).into_keys().filter(|name| !is_known(name)).collect();
+            let unknown: Vec<String> = variables(stack, workload).into_keys().filter(|name| !is_known(name)).collect();
             assert_eq!(unknown, Vec::<String>::new(), "{}: {}", stack.overlay, workload.name());
         }
     }
@@ -82,7 +86,10 @@ fn secrets_are_files_for_their_user_alone() {
         for workload in stack.workloads() {
             let name = workload.name();
             let text = workload.document.to_string();
-            assert!(!text.contains("secretKeyRef") && !text.contains("secretRef"), "{name}: a secret in the environment");
+            assert!(
+                !text.contains("secretKeyRef") && !text.contains("secretRef"),
+                "{name}: a secret in the environment"
+            );
             for (variable, value) in workload.environment() {
                 let sounds_secret = ["PASS", "SECRET", "TOKEN", "KEY"].iter().any(|word| variable.contains(word));
                 assert_eq!(sounds_secret, variable.ends_with("_FILE"), "{name}: {variable}");
@@ -104,11 +111,16 @@ fn secrets_are_files_for_their_user_alone() {
 #[track_caller]
 fn assert_file_is_of_a_secret(workload: Workload<'_>, file: &Path) {
     let mounts = list(&workload.container()["volumeMounts"]);
-    let mount = mounts.iter().find(|mount| Some(mount["mountPath"].as_str().unwrap()) == file.parent().unwrap().to_str());
-    let mount = mount.unwrap_or_else(|| panic!("{}: nothing is mounted for {file:?}", workload.name()));
+    let mount =
+        mounts.iter().find(|mount| Some(mount["mountPath"].as_str().unwrap()) == file.parent().unwrap().to_str());
+    let mount = mount.unwrap_or_else(|| panic!("{}: nothing is mounted for {}", workload.name(), file.display()));
     assert_eq!(mount["readOnly"], true);
     let volumes = list(&workload.pod()["volumes"]);
     let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
     let items = list(&volume["secret"]["items"]);
-    assert!(items.iter().any(|item| item["path"].as_str() == file.file_name().unwrap().to_str()), "{file:?}: {volume}");
+    assert!(
+        items.iter().any(|item| item["path"].as_str() == file.file_name().unwrap().to_str()),
+        "{}: {volume}",
+        file.display()
+    );
 }

@@ -40,7 +40,8 @@ impl Times {
         let pauses = (0..attempts - 1).map(|nth| (first * 2_f64.powi(nth.cast_signed())).min(300.0)).sum();
         let steps = longest_way(&settings);
         #[expect(clippy::cast_precision_loss, reason = "a handful of steps")]
-        let work = steps as f64 * (f64::from(attempts) * (run + grace + settings.stale.as_secs_f64()) + pauses + NOT_YET);
+        let work =
+            steps as f64 * (f64::from(attempts) * (run + grace + settings.stale.as_secs_f64()) + pauses + NOT_YET);
         let needs = settings.needs_wait.expect("a limit").as_secs_f64();
         let own = needs + setting("BELLWETHER_REDIS_WAIT_SECS", 120.0) + work;
         let probe = &workload.container()["startupProbe"];
@@ -88,7 +89,14 @@ fn a_step_without_a_deadline_is_noticed() {
 #[test]
 fn probes_and_stops_have_the_time_they_need() {
     // What bench gives its own processes (section "Process commands" of the stack), and what we need to hand over.
-    let least: [(&str, f64); 6] = [("web", 40.0), ("worker-short", 360.0), ("worker-long", 1560.0), ("scheduler", 10.0), ("websocket", 5.0), ("frontend", 120.0)];
+    let least: [(&str, f64); 6] = [
+        ("web", 40.0),
+        ("worker-short", 360.0),
+        ("worker-long", 1560.0),
+        ("scheduler", 10.0),
+        ("websocket", 5.0),
+        ("frontend", 120.0),
+    ];
     for stack in &*STACKS {
         for workload in stack.replicas() {
             let (name, container) = (workload.name(), workload.container());
@@ -105,7 +113,9 @@ fn probes_and_stops_have_the_time_they_need() {
             let liveness = &container["livenessProbe"];
             if name == "web" {
                 // gunicorn listens within a minute of the hand-off; nothing but a listener is asked for.
-                assert!(liveness["tcpSocket"].is_object() && liveness["exec"].is_null() && liveness["httpGet"].is_null());
+                assert!(
+                    liveness["tcpSocket"].is_object() && liveness["exec"].is_null() && liveness["httpGet"].is_null()
+                );
                 assert!(number(&liveness["periodSeconds"]) * number(&liveness["failureThreshold"]) >= 120.0);
             } else {
                 assert!(liveness.is_null(), "{name}");

@@ -20,9 +20,8 @@ pub(crate) fn text(path: &str) -> String {
     std::fs::read_to_string(project().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
-    venv::programs(&project().join("tests/orchestrators/requirements.txt")).join("python3")
-});
+static PYTHON: LazyLock<PathBuf> =
+    LazyLock::new(|| venv::programs(&project().join("tests/orchestrators/requirements.txt")).join("python3"));
 
 /// What Python says, as JSON, when it is given this.
 #[track_caller]
