@@ -12,6 +12,9 @@ use crate::tools::{project, python, run, text};
 
 const DIRECTORY: &str = "examples/swarm";
 
+/// Debian's, by its path.
+const COMPOSE: &str = "/usr/bin/docker-compose";
+
 /// Its replicas, and who of them leads.
 const REPLICAS: [&str; 6] = ["frontend", "scheduler", "web", "websocket", "worker-long", "worker-short"];
 
@@ -34,7 +37,7 @@ fn environment(service: &Value) -> BTreeMap<String, String> {
 #[test]
 fn compose_reads_it() {
     let path = project().join(DIRECTORY).join("stack.yaml");
-    let mut compose = Command::new("docker-compose");
+    let mut compose = Command::new(COMPOSE);
     let said = run(compose.arg("--file").arg(&path).args(["config", "--services"]).env("IMAGE_REV", "v42"), "");
     let mut services: Vec<&str> = said.lines().collect();
     services.sort_unstable();
@@ -51,7 +54,7 @@ fn compose_reads_it() {
     ];
     assert_eq!(services, all);
     // Without a revision it is refused.
-    let mut compose = Command::new("docker-compose");
+    let mut compose = Command::new(COMPOSE);
     let output = compose.arg("--file").arg(&path).arg("config").env_remove("IMAGE_REV").output().unwrap();
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("set it to the revision"));
 }
