@@ -151,4 +151,13 @@ fn the_page_shows_these_numbers() {
     ] {
         assert!(page.contains(&row), "{row}");
     }
+    let minutes = times.own / 60.0;
+    assert!(
+        text("examples/nomad/README.md").contains(&format!("is {minutes} minutes with these settings")),
+        "{minutes}"
+    );
+    let hours = format!("{} h {} min", (minutes / 60.0).floor(), minutes % 60.0);
+    for page in ["examples/kubernetes/TIMEOUTS.md", "examples/swarm/README.md"] {
+        assert!(text(page).contains(&hours), "{page}: {hours}");
+    }
 }
