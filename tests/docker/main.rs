@@ -1,5 +1,7 @@
 //! Images, stacks and service trees on a real Docker engine. `tests/run docker` starts one and runs this.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod apps;
 mod docker;
 mod image;
+mod image_apps;
