@@ -1,4 +1,4 @@
-//! A server of apps' repositories on this machine, as builds reach it.
+//! What builds begin with: a checkout, and a server of apps' repositories on this machine.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -73,4 +73,13 @@ fn repository(path: &Path) {
     git(&["commit", "--quiet", "--message=An app"]);
     git(&["branch", "version-15"]);
     git(&["clone", "--quiet", "--bare", ".", path.to_str().unwrap()]);
+}
+
+/// What a user has after `git clone`: the files that the images are built from.
+pub(crate) fn checkout() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let list = ["Dockerfile", ".dockerignore", "Cargo.toml", "Cargo.lock", ".cargo", "src", "bin", "compose"];
+    let copied = Command::new("cp").current_dir(PROJECT).arg("-a").args(list).arg(directory.path()).status().unwrap();
+    assert!(copied.success());
+    directory
 }

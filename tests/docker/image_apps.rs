@@ -6,11 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
-use tempfile::TempDir;
-
-use crate::apps::{Apps, program};
+use crate::apps::{Apps, checkout, program};
 use crate::docker::{Image, PROJECT, Said, docker, docker_in, name};
+use serde_json::json;
 
 /// Of the apps in these tests; no two alike, and none that could stand anywhere by accident.
 const PLAIN: &str = "plainTok3nOfAlphaJ7wq";
@@ -139,15 +137,6 @@ fn the_build_command_of_old_works_and_warns_of_logins() {
     let output = said.all();
     assert_eq!(said.code, Some(0), "{output}");
     assert!(!output.contains("init-bench: WARNING") && output.contains("open (version-15)"), "{output}");
-}
-
-/// What a user has after `git clone`: the files that the images are built from.
-fn checkout() -> TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    let list = ["Dockerfile", ".dockerignore", "Cargo.toml", "Cargo.lock", ".cargo", "src", "bin", "compose"];
-    let copied = Command::new("cp").current_dir(PROJECT).arg("-a").args(list).arg(directory.path()).status().unwrap();
-    assert!(copied.success());
-    directory
 }
 
 #[test]

@@ -2,6 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod apps;
+mod backing;
 mod docker;
 mod image;
 mod image_apps;
+mod image_binary;
+mod image_boot;
+#[path = "../waiting/mod.rs"]
+mod waiting;
