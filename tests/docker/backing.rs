@@ -29,7 +29,7 @@ impl Drop for Volume {
     }
 }
 
-/// MariaDB and a Redis, empty, on a network of their own. The servers go before the network and the volume.
+/// A database and a Redis, both empty, on a network of their own. The servers go before the network and the volume.
 #[derive(Debug)]
 pub(crate) struct Backing {
     _servers: [Container; 2],

@@ -102,7 +102,7 @@ fn private_apps_come_in_by_a_secret_and_their_logins_stay_nowhere() {
 
     // What is looked for is found where it is: this says so of a name in the bench.
     assert!(places(&image, "", &["Nothing but the README of an app."]).contains("apps/gamma/README.md"));
-    assert!(places(&image, "", &[r#"app_name = 'delta'"#]).contains("apps/delta/delta/hooks.py"));
+    assert!(places(&image, "", &["app_name = 'delta'"]).contains("apps/delta/delta/hooks.py"));
     let words = [PLAIN, SPECIAL, SPECIAL_IN_URL, ALONE, OTHER];
     assert_eq!(places(&image, &output, &words), "");
 

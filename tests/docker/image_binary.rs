@@ -130,7 +130,7 @@ fn built_again_it_is_the_same_and_only_what_has_changed_is_built() {
     assert_eq!(sum(&one.path().join("bellwether")), sum(&other.path().join("bellwether")));
 }
 
-/// The instructions that BuildKit carried out, from its plain output: `#7 [stage 2/5] RUN …`, later `#7 CACHED`.
+/// The instructions that were carried out, from the builder's plain output: `#7 [stage 2/5] RUN …`, later `#7 CACHED`.
 fn steps_not_cached(output: &str) -> Vec<&str> {
     let number = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
     let is_step = |line: &&str| line.contains("] RUN ") || line.contains("] COPY ");

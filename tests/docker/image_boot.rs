@@ -122,6 +122,12 @@ fn what_docker_hears_of_a_start_that_fails() {
     assert_eq!(said.code, Some(77), "{}", said.all());
     assert!(said.stderr.contains("chown -R 1000:1000"), "{}", said.all());
 
+    // One that waits, and is told to stop, says by which signal.
+    let waiting = replica(&backing, &["-e", "IS_LEADER=0"], &image, &[]);
+    wait_for("a follower", || waiting.logs().contains("FOLLOWER").then_some(()));
+    docker(&["stop", &waiting.name]).ok();
+    assert_eq!(waiting.wait(), 143, "{}", waiting.logs());
+
     // Of a plan by itself, which waits for Redis alone.
     let plan =
         r#"echo '{"name": "p", "steps": [{"name": "s", "run": ["true"]}]}' >/tmp/p; exec bellwether run -- true"#;
