@@ -116,8 +116,14 @@ fn what_docker_hears_of_a_start_that_fails() {
     let backing = Backing::start();
     let settings = backing.settings();
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    // An empty volume would take its owner from the image, again and again.
     let as_root = format!("{}:/home/frappe/frappe-bench/sites", backing.sites.0);
-    run(&["-v", &as_root, "--user=root", "--entrypoint=sh"], &image, &["-c", "chown root:root sites"]).ok();
+    run(
+        &["-v", &as_root, "--user=root", "--entrypoint=sh"],
+        &image,
+        &["-c", "touch sites/kept && chown root:root sites"],
+    )
+    .ok();
     let said = run(&settings, &image, &[]);
     assert_eq!(said.code, Some(77), "{}", said.all());
     assert!(said.stderr.contains("chown -R 1000:1000"), "{}", said.all());
