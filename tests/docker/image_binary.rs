@@ -58,7 +58,11 @@ fn one_static_file_that_runs_where_nothing_else_is() {
     let (_directory, _binary) = static_binary(&image, "linux/amd64", "X86-64");
 
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("Dockerfile"), format!("FROM scratch\nCOPY --from={} / /\n", &*image)).unwrap();
+    fs::write(
+        directory.path().join("Dockerfile"),
+        format!("FROM scratch\nCOPY --from={0} / /\nCOPY --from={0} /bellwether /serves\n", &*image),
+    )
+    .unwrap();
     let empty = Image(format!("{}:test", name("scratch")));
     docker_in(directory.path(), &["build", "--tag", &empty, "."], []).ok();
     let said = docker(&["run", "--rm", &empty, "/bellwether", "--version"]).ok();
@@ -68,7 +72,7 @@ fn one_static_file_that_runs_where_nothing_else_is() {
     let mount = format!("{}:/plan:ro", directory.path().display());
     let mut words =
         vec!["run", "--rm", "--network=none", "-v", &mount, "--tmpfs", "/volume", &empty, "/bellwether", "run"];
-    words.extend(["--rev=v1", "--plan=/plan/plan.json", "--volume=/volume", "--", "/bellwether", "--version"]);
+    words.extend(["--rev=v1", "--plan=/plan/plan.json", "--volume=/volume", "--", "/serves", "--version"]);
     let said = docker(&words);
     assert_eq!(said.code, Some(0), "{}", said.all());
     assert!(said.stdout.starts_with("bellwether "), "{}", said.all());
