@@ -2,4 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod docker;
+mod history;
 mod image;
+mod leaders;
+mod stack;
+#[path = "../waiting/mod.rs"]
+mod waiting;

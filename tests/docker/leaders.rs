@@ -1,0 +1,164 @@
+//! What becomes of a stack whose leader is killed, frozen, cut off or stopped in the middle.
+
+use serde_json::Value;
+
+use crate::docker::docker;
+use crate::history::Past;
+use crate::stack::{SMALL, Stack, ask, inspect, wait_for_log};
+use crate::waiting::wait_for;
+
+/// Three replicas, of which the leader's bench stands still in this phase: the stack, its past, and the leader's container.
+fn stopped_at(what: &str, phase: &str) -> (Stack, Past, String) {
+    let stack = Stack::prepared(what, &[]);
+    stack.set("STANDIN_STOP_AT", phase);
+    let past = Past(stack.volume());
+    stack.up(&[&["--scale", "web=3"], &SMALL[..]].concat());
+    let leader = past.wait_until_stopped();
+    (stack, past, leader)
+}
+
+/// Waits until somebody else has the lease.
+fn wait_until_lease_leaves(stack: &Stack, leader: &str) {
+    let redis = &stack.containers("redis-queue")[0];
+    let ip = inspect(redis, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}");
+    let scope = std::fs::read_to_string(stack.volume().join(".bellwether/id")).unwrap();
+    let question = format!("GET bellwether:{{{}}}:lease\r\nQUIT\r\n", scope.trim());
+    wait_for("somebody else's lease", || {
+        let answer = said_by_redis(&format!("{ip}:6379"), &question)?;
+        (answer.contains("host") && !answer.contains(leader)).then_some(())
+    });
+}
+
+fn said_by_redis(address: &str, words: &str) -> Option<String> {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(address).ok()?;
+    stream.write_all(words.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+#[track_caller]
+fn assert_served_by_all(stack: &Stack, past: &Past, count: usize) {
+    past.assert_all_done_once("v1");
+    assert_eq!(stack.wait_until_answered_by(count).len(), count);
+    let status = stack.status();
+    assert_eq!(status["state"], "ready", "{status:#}");
+    let is_done = |step: &Value| step["state"] == "done";
+    assert!(status["steps"].as_array().unwrap().iter().all(is_done), "{status:#}");
+}
+
+#[test]
+fn a_leader_killed_in_mid_migration_is_followed_by_another() {
+    let (stack, past, leader) = stopped_at("kill", "migrate:patches");
+    docker(&["kill", "--signal", "KILL", &leader]).ok();
+    stack.wait_until_ready("v1");
+    let elected = past.hosts("elected", "");
+    assert_eq!(elected.len(), 2, "{elected:?}");
+    assert_ne!(elected[1], leader);
+    assert_eq!(past.hosts("started", "migrate"), elected, "the migration was begun by both");
+    assert_eq!(past.hosts("started", "site"), [leader.as_str()], "the site was there");
+    assert_eq!(stack.wait_until_answered_by(2).len(), 2, "the others serve without it");
+    docker(&["start", &leader]).ok();
+    assert_served_by_all(&stack, &past, 3);
+}
+
+#[test]
+fn a_leader_frozen_beyond_its_lease_is_not_overlapped() {
+    let (stack, past, leader) = stopped_at("pause", "migrate:patches");
+    docker(&["pause", &leader]).ok();
+    wait_until_lease_leaves(&stack, &leader);
+    let others = stack.containers("web").into_iter().filter(|id| !id.starts_with(&leader));
+    let others: Vec<String> = others.collect();
+    assert_eq!(others.len(), 2);
+    // Whoever has the lease says that it must not act.
+    let logs: Vec<String> = others.iter().map(|id| inspect(id, "{{.LogPath}}")).collect();
+    wait_for("a successor that waits for the guard", || {
+        let says = |log: &String| std::fs::read_to_string(log).is_ok_and(|text| text.contains("the guard is held"));
+        logs.iter().any(says).then_some(())
+    });
+    past.let_go_on();
+    assert_eq!(past.hosts("started", "migrate"), [leader.as_str()]);
+    docker(&["unpause", &leader]).ok();
+    stack.wait_until_ready("v1");
+    assert_eq!(past.assert_one_after_another(&["new-site", "migrate"]), 2, "one of each");
+    assert_eq!(past.hosts("done", "migrate"), [leader.as_str()]);
+    assert_served_by_all(&stack, &past, 3);
+}
+
+#[test]
+fn a_leader_cut_off_from_redis_finishes_its_step_and_hands_over() {
+    let (stack, past, leader) = stopped_at("cut", "new-site:schema");
+    let network = format!("{}_lease", stack.name);
+    docker(&["network", "disconnect", &network, &leader]).ok();
+    wait_until_lease_leaves(&stack, &leader);
+    past.let_go_on();
+    stack.wait_until_ready("v1");
+    assert_eq!(past.hosts("done", "site"), [leader.as_str()], "what it had begun it has finished");
+    let next = past.hosts("done", "apps");
+    assert!(next.len() == 1 && next[0] != leader, "{next:?} went on, not {leader}");
+    assert_eq!(past.assert_one_after_another(&["new-site", "install-app", "migrate"]), 2, "a site and a migration");
+    // What is ready needs no Redis, so it serves where it is.
+    assert_served_by_all(&stack, &past, 3);
+    docker(&["network", "connect", &network, &leader]).ok();
+}
+
+#[test]
+fn whoever_is_stopped_ends_in_time_with_the_documented_code() {
+    let (stack, past, leader) = stopped_at("stop", "migrate:patches");
+    docker(&["stop", &leader]).ok();
+    assert_eq!(inspect(&leader, "{{.State.ExitCode}}"), "143", "a leader in mid-migration");
+    past.let_go_on();
+    // A step that we stopped ourselves has not used up an attempt.
+    stack.wait_until_ready("v1");
+    let attempts: Vec<Value> =
+        past.events().into_iter().filter(|e| e["event"] == "started" && e["step"] == "migrate").collect();
+    assert_eq!(attempts.len(), 2);
+    assert!(attempts.iter().all(|event| event["details"] == "attempt 1"), "{attempts:#?}");
+    assert_eq!(stack.wait_until_answered_by(2).len(), 2);
+    for service in ["web", "frontend"] {
+        let container = stack.containers(service).into_iter().find(|id| !id.starts_with(&leader)).unwrap();
+        docker(&["stop", &container]).ok();
+        assert_eq!(inspect(&container, "{{.State.ExitCode}}"), "0", "{service}, serving");
+    }
+    assert!(ask(&stack_address(&stack), "GET / HTTP/1.0\r\n\r\n").is_none(), "nobody listens any more");
+}
+
+/// The address of a frontend that may be stopped.
+fn stack_address(stack: &Stack) -> String {
+    let said = stack.compose(&["port", "frontend", "8080"]);
+    if said.stdout.trim().is_empty() { "127.0.0.1:1".to_owned() } else { said.stdout.trim().to_owned() }
+}
+
+#[test]
+fn a_follower_that_is_stopped_while_it_waits_says_so_by_its_code() {
+    let (stack, past, leader) = stopped_at("follower", "migrate:patches");
+    let follower = stack.containers("web").into_iter().find(|id| !id.starts_with(&leader)).unwrap();
+    wait_for_log(&follower, "FOLLOWER");
+    docker(&["stop", &follower]).ok();
+    assert_eq!(inspect(&follower, "{{.State.ExitCode}}"), "143");
+    let frontend = &stack.containers("frontend")[0];
+    wait_for_log(frontend, "FOLLOWER");
+    docker(&["stop", frontend]).ok();
+    assert_eq!(inspect(frontend, "{{.State.ExitCode}}"), "131", "which is stopped by QUIT");
+    past.let_go_on();
+    stack.wait_until_ready("v1");
+    assert_eq!(past.hosts("done", "migrate"), [leader.as_str()], "the leader did not mind");
+}
+
+#[test]
+fn what_is_ready_restarts_without_redis() {
+    let stack = Stack::prepared("restart", &[]);
+    stack.up(&[&["--scale", "web=3"], &SMALL[..]].concat());
+    stack.wait_until_ready("v1");
+    let before = stack.wait_until_answered_by(3);
+    stack.compose(&["stop", "redis-queue", "redis-cache"]).ok();
+    let mut everything = stack.containers("web");
+    everything.extend(stack.containers("frontend"));
+    everything.extend(stack.containers("db"));
+    let words: Vec<&str> = everything.iter().map(String::as_str).collect();
+    docker(&[&["restart"], &words[..]].concat()).ok();
+    assert_eq!(stack.wait_until_answered_by(3), before, "all three serve again");
+    let running = inspect(&stack.containers("redis-queue")[0], "{{.State.Running}}");
+    assert_eq!(running, "false", "and Redis is still away");
+}
