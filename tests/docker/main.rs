@@ -5,6 +5,7 @@ mod docker;
 mod history;
 mod image;
 mod leaders;
+mod nginx;
 mod overrides;
 mod rollout;
 mod stack;
