@@ -3,3 +3,9 @@
 
 mod docker;
 mod image;
+mod s6;
+mod s6_examples;
+mod s6_stage;
+mod s6_trees;
+#[path = "../waiting/mod.rs"]
+mod waiting;
