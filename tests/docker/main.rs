@@ -8,6 +8,10 @@ mod leaders;
 mod nginx;
 mod overrides;
 mod rollout;
+mod s6;
+mod s6_examples;
+mod s6_stage;
+mod s6_trees;
 mod stack;
 #[path = "../waiting/mod.rs"]
 mod waiting;
