@@ -9,6 +9,7 @@ mod nginx;
 mod overrides;
 mod rollout;
 mod s6;
+mod s6_compose;
 mod s6_examples;
 mod s6_stage;
 mod s6_trees;

@@ -158,18 +158,22 @@ impl Stack {
     /// Asks through the frontend until as many replicas as this have answered: their hosts.
     #[track_caller]
     pub(crate) fn wait_until_answered_by(&self, count: usize) -> Vec<String> {
-        let address = self.address("8080");
-        let mut hosts = Vec::new();
-        wait_for(&format!("answers of {count} replicas"), || {
-            let answer = get(&address, "/api/method/ping")?;
-            let answer: Value = serde_json::from_str(answer.body()).ok().filter(|_| answer.is(200))?;
-            hosts.push(answer["host"].as_str().unwrap().to_owned());
-            hosts.sort();
-            hosts.dedup();
-            (hosts.len() == count).then_some(())
-        });
-        hosts
+        wait_until_answered_at(&self.address("8080"), count)
     }
+}
+
+#[track_caller]
+pub(crate) fn wait_until_answered_at(address: &str, count: usize) -> Vec<String> {
+    let mut hosts = Vec::new();
+    wait_for(&format!("answers of {count} replicas"), || {
+        let answer = get(address, "/api/method/ping")?;
+        let answer: Value = serde_json::from_str(answer.body()).ok().filter(|_| answer.is(200))?;
+        hosts.push(answer["host"].as_str().unwrap().to_owned());
+        hosts.sort();
+        hosts.dedup();
+        (hosts.len() == count).then_some(())
+    });
+    hosts
 }
 
 /// A directory as the image's user has it, and in it the stand-in's.
