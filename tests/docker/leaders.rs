@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::docker::docker;
 use crate::history::Past;
-use crate::stack::{SMALL, Stack, ask, inspect, wait_for_log};
+use crate::stack::{SMALL, Stack, get, inspect, wait_for_log};
 use crate::waiting::wait_for;
 
 /// Three replicas, of which the leader's bench stands still in this phase: the stack, its past, and the leader's container.
@@ -108,47 +108,41 @@ fn a_leader_cut_off_from_redis_finishes_its_step_and_hands_over() {
     docker(&["network", "connect", &network, &leader]).ok();
 }
 
+/// `docker stop`, and the code that it ends with.
+#[track_caller]
+fn stop(container: &str) -> String {
+    docker(&["stop", container]).ok();
+    inspect(container, "{{.State.ExitCode}}")
+}
+
 #[test]
 fn whoever_is_stopped_ends_in_time_with_the_documented_code() {
     let (stack, past, leader) = stopped_at("stop", "migrate:patches");
-    docker(&["stop", &leader]).ok();
-    assert_eq!(inspect(&leader, "{{.State.ExitCode}}"), "143", "a leader in mid-migration");
-    past.let_go_on();
-    // A step that we stopped ourselves has not used up an attempt.
-    stack.wait_until_ready("v1");
-    let attempts: Vec<Value> =
-        past.events().into_iter().filter(|e| e["event"] == "started" && e["step"] == "migrate").collect();
-    assert_eq!(attempts.len(), 2);
-    assert!(attempts.iter().all(|event| event["details"] == "attempt 1"), "{attempts:#?}");
-    assert_eq!(stack.wait_until_answered_by(2).len(), 2);
-    for service in ["web", "frontend"] {
-        let container = stack.containers(service).into_iter().find(|id| !id.starts_with(&leader)).unwrap();
-        docker(&["stop", &container]).ok();
-        assert_eq!(inspect(&container, "{{.State.ExitCode}}"), "0", "{service}, serving");
-    }
-    assert!(ask(&stack_address(&stack), "GET / HTTP/1.0\r\n\r\n").is_none(), "nobody listens any more");
-}
-
-/// The address of a frontend that may be stopped.
-fn stack_address(stack: &Stack) -> String {
-    let said = stack.compose(&["port", "frontend", "8080"]);
-    if said.stdout.trim().is_empty() { "127.0.0.1:1".to_owned() } else { said.stdout.trim().to_owned() }
-}
-
-#[test]
-fn a_follower_that_is_stopped_while_it_waits_says_so_by_its_code() {
-    let (stack, past, leader) = stopped_at("follower", "migrate:patches");
-    let follower = stack.containers("web").into_iter().find(|id| !id.starts_with(&leader)).unwrap();
-    wait_for_log(&follower, "FOLLOWER");
-    docker(&["stop", &follower]).ok();
-    assert_eq!(inspect(&follower, "{{.State.ExitCode}}"), "143");
+    let followers = stack.containers("web").into_iter().filter(|id| !id.starts_with(&leader));
+    let followers: Vec<String> = followers.collect();
     let frontend = &stack.containers("frontend")[0];
-    wait_for_log(frontend, "FOLLOWER");
-    docker(&["stop", frontend]).ok();
-    assert_eq!(inspect(frontend, "{{.State.ExitCode}}"), "131", "which is stopped by QUIT");
+    for waiting in [&followers[0], frontend] {
+        wait_for_log(waiting, "FOLLOWER");
+    }
+    assert_eq!(stop(&followers[0]), "143", "a follower that waits");
+    assert_eq!(stop(frontend), "131", "one that is stopped by QUIT");
+    assert_eq!(past.hosts("elected", ""), [leader.as_str()], "the leader does not mind");
+    assert_eq!(stop(&leader), "143", "a leader in mid-migration");
     past.let_go_on();
+    docker(&["start", frontend]).ok();
     stack.wait_until_ready("v1");
-    assert_eq!(past.hosts("done", "migrate"), [leader.as_str()], "the leader did not mind");
+    let is_start = |event: &&Value| event["event"] == "started" && event["step"] == "migrate";
+    let events = past.events();
+    let starts: Vec<&Value> = events.iter().filter(is_start).collect();
+    assert_eq!(starts.len(), 2);
+    // A step that we stopped ourselves has not used up an attempt.
+    assert!(starts.iter().all(|event| event["details"] == "attempt 1"), "{starts:#?}");
+    let hosts = stack.wait_until_answered_by(1);
+    assert!(followers[1].starts_with(&hosts[0]), "{hosts:?}");
+    let address = stack.address("8080");
+    assert_eq!(stop(&followers[1]), "0", "serving");
+    assert_eq!(stop(frontend), "0", "serving");
+    assert!(get(&address, "/").is_none(), "nobody listens any more");
 }
 
 #[test]
@@ -161,8 +155,11 @@ fn what_is_ready_restarts_without_redis() {
     let mut everything = stack.containers("web");
     everything.extend(stack.containers("frontend"));
     everything.extend(stack.containers("db"));
-    let words: Vec<&str> = everything.iter().map(String::as_str).collect();
-    docker(&[&["restart"], &words[..]].concat()).ok();
+    std::thread::scope(|scope| {
+        for id in &everything {
+            scope.spawn(|| docker(&["restart", id]).ok());
+        }
+    });
     assert_eq!(stack.wait_until_answered_by(3), before, "all three serve again");
     let running = inspect(&stack.containers("redis-queue")[0], "{{.State.Running}}");
     assert_eq!(running, "false", "and Redis is still away");

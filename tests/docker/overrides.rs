@@ -257,3 +257,18 @@ fn a_proxy_with_lets_encrypt_stands_before_the_frontend() {
     assert!(proxy["ports"].to_string().contains("443"), "{proxy}");
     assert_eq!(all["services"]["frontend"]["environment"]["UPSTREAM_REAL_IP_ADDRESS"], "172.16.0.0/12");
 }
+
+#[test]
+fn compose_builds_the_image_by_itself() {
+    let stack = Stack::new("build", &[]);
+    let image = format!("{}-built", stack.name);
+    stack.set("IMAGE_NAME", &image);
+    let directory = Path::new(crate::docker::PROJECT).join("compose");
+    let env = stack.path(".env").display().to_string();
+    crate::docker::docker_in(&directory, &["compose", "--env-file", &env, "-f", "compose.yaml", "build", "web"], [])
+        .ok();
+    let tag = format!("{image}:v1");
+    let said = docker(&["run", "--rm", "--entrypoint", "env", &tag]).ok();
+    docker(&["rmi", &tag]).ok();
+    assert!(said.contains("IMAGE_REV=v1\n") && said.contains("BELLWETHER_PRESET=frappe\n"), "{said}");
+}
