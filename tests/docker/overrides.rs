@@ -60,6 +60,11 @@ fn the_readme_is_followed_word_by_word() {
     for worker in ["worker-short", "worker-long", "scheduler"] {
         wait_for_log(&stack.containers(worker)[0], "started");
     }
+    // The engine has the limits.
+    assert_eq!(
+        inspect(&stack.containers("web")[0], "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}"),
+        "2147483648 1000000000"
+    );
     type_in(&stack, &literal("scale")).ok();
     stack.wait_until_answered_by(5);
 }
@@ -218,7 +223,6 @@ fn every_service_has_limits_a_grace_period_and_a_policy() {
         let leads = service["environment"]["IS_LEADER"] != "0";
         assert!(!is_ours || leads == (name == "web"), "{name}: {service}");
     }
-    // What is running honours them, too: the same as the engine sees it is asked for in the other tests' stacks.
     assert_eq!(services["worker-long"]["stop_grace_period"], "1560s");
 }
 

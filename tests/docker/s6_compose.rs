@@ -54,7 +54,7 @@ fn identical_replicas_have_everything_in_them_but_one_scheduler_and_one_websocke
 
 #[test]
 fn one_container_has_nginx_gunicorn_and_websocket_at_its_port() {
-    let stack = stack("single", &["s6"]);
+    let stack = stack("single", &["s6", "readonly"]);
     stack.up(&[]);
     stack.wait_until_ready("v1");
     let address = stack.compose(&["port", "web", "8080"]).ok().trim().to_owned();
@@ -66,6 +66,8 @@ fn one_container_has_nginx_gunicorn_and_websocket_at_its_port() {
     let page = say(&format!("/app/{}", "long".repeat(200)));
     assert!(page.is(200) && page.0.contains("Content-Encoding: gzip"), "{page:?}");
     wait_for("the websocket server", || say("/socket.io/?EIO=4").is(200).then_some(()));
+    let web = &stack.containers("web")[0];
+    assert_eq!(inspect(web, "{{.HostConfig.ReadonlyRootfs}} {{.Config.User}}"), "true frappe");
     // What it has in it is no service of its own, unless somebody asks for that.
     let counts = ["frontend", "websocket", "worker-short", "scheduler"].map(|service| stack.containers(service).len());
     assert_eq!(counts, [0, 0, 1, 1]);
