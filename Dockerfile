@@ -15,6 +15,8 @@ ARG FRAPPE_BUILD_IMAGE=frappe/build:version-15
 ARG FRAPPE_BASE_IMAGE=frappe/base:version-15
 # An image that has a bench already (frappe/erpnext:v15.75.1, say) is used with that, and no bench is made.
 ARG FRAPPE_IMAGE=own-bench
+# An image with the files of s6-overlay (>= 3.2.3.2) and nothing else; by default its project's release is downloaded.
+ARG S6_OVERLAY_IMAGE=s6-overlay-release
 
 
 # The compiler runs on the machine that builds, whatever it builds for: nothing is emulated.
@@ -86,6 +88,56 @@ EXPOSE 8000
 # 503 is maintenance: nobody should kill a replica for that. Until the revision is ready nothing answers, for hours if need be.
 HEALTHCHECK --interval=15s --timeout=10s --start-period=6h --retries=4 CMD ["frappe-health"]
 ENTRYPOINT ["bellwether", "run", "--"]
+
+
+# s6-overlay as its project has published it. Another version needs its checksums, too.
+FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS s6-overlay-unpacked
+ARG TARGETARCH
+ARG S6_OVERLAY_VERSION=3.2.3.2
+ARG S6_OVERLAY_URL=https://github.com/just-containers/s6-overlay/releases/download/v${S6_OVERLAY_VERSION}
+ARG S6_OVERLAY_SHA256_NOARCH=5379750ed30a84bbd2e2dd74847ba6b5bd29cd0b2e3ea2ec58049b57eb2eda12
+ARG S6_OVERLAY_SHA256_X86_64=e6befcc96a437a3831386ecfc51808c5d3e939dc5fe3c02ae9284599e8aa2408
+ARG S6_OVERLAY_SHA256_AARCH64=b17f17a82e7a515c682a91edaf2ffdabb73f891981b6c1fd712115693a2f8b4c
+WORKDIR /unpacked
+RUN case "$TARGETARCH" in \
+        amd64) set -- noarch "$S6_OVERLAY_SHA256_NOARCH" x86_64 "$S6_OVERLAY_SHA256_X86_64" ;; \
+        arm64) set -- noarch "$S6_OVERLAY_SHA256_NOARCH" aarch64 "$S6_OVERLAY_SHA256_AARCH64" ;; \
+        *) echo "s6-overlay for '$TARGETARCH' is not known here: only amd64 and arm64" >&2; exit 1 ;; \
+    esac \
+    && while [ $# -gt 0 ]; do \
+        curl --fail --silent --show-error --location --retry 3 --output /archive "$S6_OVERLAY_URL/s6-overlay-$1.tar.xz" \
+        && echo "$2  /archive" | sha256sum --check --quiet - && tar -xJpf /archive || exit 1; \
+        shift 2; \
+    done
+
+
+FROM scratch AS s6-overlay-release
+COPY --from=s6-overlay-unpacked /unpacked /
+
+
+FROM ${S6_OVERLAY_IMAGE} AS s6-overlay
+
+
+# Everything of a stack in one container: FRAPPE_ROLE (all, web, workers, scheduler) says what of it.
+FROM prepared AS frappe-s6
+USER root
+COPY --from=s6-overlay / /
+COPY compose/s6/ /
+# Without root and with no-new-privileges nobody can mend who /run belongs to.
+RUN [ -d /etc/s6-overlay/user-bundles.d ] || { echo "S6_OVERLAY_IMAGE is no s6-overlay of 3.2.3.2 or later" >&2; exit 1; } \
+    && chown frappe:frappe /run
+USER frappe
+# A failed start ends the container; nothing but Bellwether's own limits bounds how long one may take. s6 always sleeps the
+# grace time, in milliseconds, after the services have ended. Programs of s6 are to be found by `docker exec`, too.
+ENV PATH=/command:$PATH \
+    S6_STAGE2_HOOK=/etc/s6-overlay/scripts/role \
+    S6_BEHAVIOUR_IF_STAGE2_FAILS=2 \
+    S6_CMD_WAIT_FOR_SERVICES_MAXTIME=0 \
+    S6_KILL_GRACETIME=200 \
+    S6_VERBOSITY=1
+EXPOSE 8080
+HEALTHCHECK --interval=15s --timeout=10s --start-period=6h --retries=4 CMD ["frappe-s6-health"]
+CMD ["/init"]
 
 
 FROM prepared AS frappe

@@ -4,9 +4,20 @@
 mod apps;
 mod backing;
 mod docker;
+mod history;
 mod image;
 mod image_apps;
 mod image_binary;
 mod image_boot;
+mod leaders;
+mod nginx;
+mod overrides;
+mod rollout;
+mod s6;
+mod s6_compose;
+mod s6_examples;
+mod s6_stage;
+mod s6_trees;
+mod stack;
 #[path = "../waiting/mod.rs"]
 mod waiting;

@@ -28,7 +28,8 @@ class Database:
             statement = statement.replace("`", '"')
         with self.connection.cursor() as cursor:
             cursor.execute(statement, values)
-            return cursor.fetchall()
+            # A real driver has nothing to fetch after what is no question, and says so by an exception.
+            return cursor.fetchall() if cursor.description else []
 
     def change(self, statement, values=None):
         self.sql(statement, values)
@@ -51,4 +52,8 @@ def of_site(config):
 
 
 def of_administrator(config, user, password):
-    return Database(config, user or ("postgres" if config.get("db_type") == "postgres" else "root"), password)
+    database = Database(config, user or ("postgres" if config.get("db_type") == "postgres" else "root"), password)
+    if database.is_postgres:
+        # It makes and drops databases in no transaction.
+        database.connection.autocommit = True
+    return database

@@ -46,6 +46,9 @@ class Cursor:
         except Fault as fault:
             raise self.connection.raised(fault) from None
         self.rows = list(rows)
+        if self.rows and not self.description:
+            # What the server answers by itself has columns, too.
+            self.description = [("column",)] * len(self.rows[0])
         return len(self.rows)
 
     def fetchone(self):

@@ -144,3 +144,5 @@ def create_in_postgres(run, root, name, user, password):
     root.sql("CREATE DATABASE `%s`" % name)
     run.phase("database")
     root.sql("GRANT ALL PRIVILEGES ON DATABASE `%s` TO `%s`" % (name, user))
+    # From its version 15 on, only the owner may make tables.
+    root.sql("ALTER DATABASE `%s` OWNER TO `%s`" % (name, user))

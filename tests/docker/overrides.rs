@@ -1,0 +1,278 @@
+//! `compose/` with its overrides: each is brought up, or at least accepted and looked at.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::docker::docker;
+use crate::history::Past;
+use crate::rollout::{block, type_in};
+use crate::stack::{PASSWORD, SITE, SMALL, Stack, get, inspect, prepare, volume, wait_for_log};
+use crate::waiting::wait_for;
+
+#[test]
+fn the_readme_is_followed_word_by_word() {
+    let stack = Stack::new("readme", &[]);
+    let name = &stack.name;
+    // What a person edits: apps that are reachable here, names and a port that are free.
+    let literal = |words: &str| block("README.md", words).replace("frappe-sites", &format!("{name}-readme-sites"));
+    let literal = |words: &str| literal(words).replace("frappe-logs", &format!("{name}-readme-logs"));
+    let project = fs::read_to_string(stack.path(".env")).unwrap();
+    let image = project.lines().find_map(|line| line.strip_prefix("IMAGE_NAME=")).unwrap().to_owned();
+    fs::remove_file(stack.path(".env")).unwrap();
+    type_in(&stack, &literal("configure")).ok();
+    fs::write(stack.path("apps.json"), "[]").unwrap();
+    type_in(&stack, &literal("passwords")).ok();
+    let env = fs::read_to_string(stack.path(".env")).unwrap();
+    let passwords: Vec<&str> = env.lines().filter(|line| line.contains("PASSWORD=")).collect();
+    assert_eq!(passwords.len(), 2, "{env}");
+    assert!(
+        passwords.iter().all(|line| !line.starts_with('#') && line.split_once('=').unwrap().1.len() == 24),
+        "{env}"
+    );
+    stack.set("COMPOSE_PROJECT_NAME", name);
+    stack.set("HTTP_PORT", "127.0.0.1:");
+    stack.set("IMAGE_NAME", &image);
+    stack.set("SITES_VOLUME", &format!("{name}-readme-sites"));
+    stack.set("LOGS_VOLUME", &format!("{name}-readme-logs"));
+    let tagged = literal("build").replace("frappe-prod-image", &image);
+    let project = crate::docker::PROJECT;
+    type_in(&stack, &tagged.trim_end().replace(" ..", &format!(" {project}"))).ok();
+    type_in(&stack, &literal("volumes")).ok();
+    let _volumes = Volumes([format!("{name}-readme-sites"), format!("{name}-readme-logs")]);
+    type_in(&stack, &literal("up")).ok();
+    let past = Past(volume(&format!("{name}-readme-sites")));
+    wait_for(".ready_v1", || past.0.join(".ready_v1").exists().then_some(()));
+    assert_eq!(stack.wait_until_answered_by(3).len(), 3);
+    past.assert_all_done_once("v1");
+    let logs = type_in(&stack, &literal("logs")).ok();
+    assert!(logs.contains("LEADER") && logs.contains("FOLLOWER"), "{logs}");
+    let status = type_in(&stack, &literal("status")).ok();
+    assert!(status.contains("revision v1: ready"), "{status}");
+    let address = stack.address("8080");
+    let page = get(&address, "/assets/assets.json").unwrap();
+    assert!(page.is(200) && page.body().contains("frappe.bundle.js"), "{page:?}");
+    let answer = get(&address, "/socket.io/?EIO=4").unwrap();
+    assert!(answer.is(200) && answer.body().contains("websocket"), "{answer:?}");
+    for worker in ["worker-short", "worker-long", "scheduler"] {
+        wait_for_log(&stack.containers(worker)[0], "started");
+    }
+    // The engine has the limits.
+    assert_eq!(
+        inspect(&stack.containers("web")[0], "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}"),
+        "2147483648 1000000000"
+    );
+    type_in(&stack, &literal("scale")).ok();
+    stack.wait_until_answered_by(5);
+}
+
+/// Volumes whose names are the page's, so to speak.
+struct Volumes([String; 2]);
+
+impl Drop for Volumes {
+    fn drop(&mut self) {
+        docker(&["ps", "--all", "--quiet", "--filter", &format!("volume={}", self.0[0])])
+            .stdout
+            .lines()
+            .for_each(|id| drop(docker(&["rm", "--force", "--volumes", id])));
+        self.0.iter().for_each(|name| drop(docker(&["volume", "rm", name])));
+    }
+}
+
+#[test]
+fn a_volume_of_root_is_told_with_the_command_that_repairs_it() {
+    // The public image has a shell and chown, as this one.
+    docker(&["tag", "debian:bookworm-slim", "busybox:latest"]).ok();
+    let stack = Stack::prepared("owner", &[]);
+    for path in [stack.volume(), stack.volume().join(".stand-in")] {
+        chown(path, Some(0), Some(0)).unwrap();
+    }
+    stack.up(&[&["--scale", "web=2"], &SMALL[..]].concat());
+    let replica = &stack.containers("web")[0];
+    wait_for_log(replica, "chown -R 1000:1000");
+    wait_for("exit 77", || (inspect(replica, "{{.State.ExitCode}}") == "77").then_some(()));
+    let logs = docker(&["logs", replica]).all();
+    let repair = logs.lines().find_map(|line| line.find("docker run --rm").map(|at| &line[at..])).unwrap();
+    let (repair, _) = repair.split_once(": ").unwrap();
+    let volume = format!("{}-sites", stack.name);
+    type_in(&stack, &repair.replace("VOLUME", &volume)).ok();
+    // The engine starts them again by itself.
+    stack.wait_until_ready("v1");
+    stack.wait_until_answered_by(2);
+    Past(stack.volume()).assert_all_done_once("v1");
+}
+
+#[test]
+fn directories_secrets_https_and_read_only_roots_go_together() {
+    let stack = Stack::new("together", &["bind", "secrets", "https", "readonly"]);
+    let directory = |name: &str| stack.path(name).display().to_string();
+    fs::set_permissions(stack.scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for name in ["sites", "logs", "secrets", "certs"] {
+        fs::create_dir(directory(name)).unwrap();
+        chown(directory(name), Some(1000), Some(1000)).unwrap();
+    }
+    prepare(&stack.path("sites"));
+    for (name, path) in [("SITES_DIR", "sites"), ("LOGS_DIR", "logs"), ("SECRETS_DIR", "secrets"), ("TLS_DIR", "certs")]
+    {
+        stack.set(name, &directory(path));
+    }
+    for name in ["admin-password", "db-root-password"] {
+        write_for_user(&stack.path("secrets").join(name), PASSWORD);
+    }
+    stack.set("ADMIN_PASSWORD", "");
+    stack.set("DB_ROOT_PASSWORD", "");
+    stack.set("HTTPS_PORT", "127.0.0.1:");
+    make_certificate(&stack.path("certs"));
+    stack.up(&[&["--scale", "web=2"], &SMALL[..]].concat());
+    let past = Past(stack.path("sites"));
+    wait_for(".ready_v1", || past.0.join(".ready_v1").exists().then_some(()));
+    past.assert_all_done_once("v1");
+    assert!(!stack.volume().join(".bellwether").exists(), "the volume is not used");
+    // By HTTP one is sent to HTTPS, which has our certificate.
+    let plain = stack.address("8080");
+    let redirect = wait_for("a redirect", || get(&plain, "/app").filter(|answer| answer.is(301)));
+    assert!(redirect.0.contains(&format!("Location: https://{SITE}/app\r\n")), "{redirect:?}");
+    assert!(get(&plain, "/nginx-health").unwrap().is(200));
+    let secure = stack.address("8443");
+    let url = format!("https://{SITE}:{}/api/method/ping", secure.rsplit(':').next().unwrap());
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--fail", "--connect-to", &format!("{SITE}::127.0.0.1:"), "--cacert"]);
+    let answer = curl.arg(stack.path("certs/fullchain.pem")).arg(&url).output().unwrap();
+    assert!(String::from_utf8_lossy(&answer.stdout).contains("pong"), "{answer:?}");
+    for container in [&stack.containers("web")[0], &stack.containers("frontend")[0]] {
+        assert_hardened(container);
+        let environment = inspect(container, "{{.Config.Env}}");
+        assert!(!environment.contains(PASSWORD), "{environment}");
+    }
+}
+
+/// Neither root nor a way to become it, and nothing to write to but what is meant for it.
+#[track_caller]
+fn assert_hardened(container: &str) {
+    let exec = |script: &str| docker(&["exec", container, "sh", "-c", script]);
+    let status = exec("cat /proc/1/status").ok();
+    for line in ["Uid:\t1000\t1000", "NoNewPrivs:\t1", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"] {
+        assert!(status.contains(line), "{line}: {status}");
+    }
+    let said = exec("touch /home/frappe/frappe-bench/x");
+    assert!(said.all().contains("Read-only file system"), "{}", said.all());
+    exec("touch /tmp/x").ok();
+}
+
+fn write_for_user(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o400)).unwrap();
+    chown(path, Some(1000), Some(1000)).unwrap();
+}
+
+fn make_certificate(directory: &Path) {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", &format!("/CN={SITE}")]);
+    openssl.args(["-addext", &format!("subjectAltName=DNS:{SITE}"), "-keyout", "privkey.pem", "-out", "fullchain.pem"]);
+    let output = openssl.current_dir(directory).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    for name in ["privkey.pem", "fullchain.pem"] {
+        chown(directory.join(name), Some(1000), Some(1000)).unwrap();
+    }
+}
+
+#[test]
+fn postgres_takes_the_place_of_mariadb() {
+    let stack = Stack::prepared("postgres", &["postgres"]);
+    stack.up(&[&["--scale", "web=2"], &SMALL[..]].concat());
+    stack.wait_until_ready("v1");
+    stack.wait_until_answered_by(2);
+    Past(stack.volume()).assert_all_done_once("v1");
+    let config = fs::read_to_string(stack.volume().join(SITE).join("site_config.json")).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config["db_type"], "postgres");
+    let database = config["db_name"].as_str().unwrap();
+    let environment = format!("PGPASSWORD={PASSWORD}");
+    let psql = ["psql", "-h127.0.0.1", "-Upostgres", "-tc", "SELECT count(*) FROM \"__Auth\"", database];
+    let rows = stack.compose(&[&["exec", "-T", "-e", &environment, "db"], &psql[..]].concat()).ok();
+    assert_eq!(rows.trim(), "1", "Administrator is there");
+}
+
+/// What Compose makes of the files, as JSON.
+fn config(overrides: &[&str]) -> Value {
+    let stack = Stack::new("config", overrides);
+    let yaml = stack.compose(&["config"]).ok();
+    let mut python = Command::new("/usr/bin/python3");
+    python.args(["-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))"]);
+    python.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut python = python.spawn().unwrap();
+    std::io::Write::write_all(&mut python.stdin.take().unwrap(), yaml.as_bytes()).unwrap();
+    serde_json::from_slice(&python.wait_with_output().unwrap().stdout).unwrap()
+}
+
+#[test]
+fn every_service_has_limits_a_grace_period_and_a_policy() {
+    let all = config(&[]);
+    let services = all["services"].as_object().unwrap();
+    assert_eq!(services.len(), 9);
+    for (name, service) in services {
+        for path in ["/deploy/resources/limits/memory", "/stop_grace_period", "/restart", "/healthcheck"] {
+            assert!(service.pointer(path).is_some(), "{name} has no {path}");
+        }
+        assert_eq!(service.get("ports").is_some(), name == "frontend", "{name}");
+        assert!(service.get("depends_on").is_none(), "{name}");
+        let is_ours = service["image"].as_str().unwrap().contains("stack");
+        let leads = service["environment"]["IS_LEADER"] != "0";
+        assert!(!is_ours || leads == (name == "web"), "{name}: {service}");
+    }
+    assert_eq!(services["worker-long"]["stop_grace_period"], "1560s");
+}
+
+#[test]
+fn no_password_is_there_unless_somebody_sets_it() {
+    let stack = Stack::new("unset", &[]);
+    fs::copy(stack.path(".env.example"), stack.path(".env")).unwrap();
+    let said = stack.compose(&["config"]);
+    assert_ne!(said.code, Some(0));
+    assert!(said.all().contains("set it in .env"), "{}", said.all());
+}
+
+#[test]
+fn the_ten_apps_have_a_list_an_order_and_limits() {
+    let all = config(&["apps"]);
+    let web = &all["services"]["web"];
+    assert_eq!(web["deploy"]["resources"]["limits"]["memory"], "4G");
+    let list = Path::new(crate::docker::PROJECT).join("compose/apps.all.json.example");
+    let list: Value = serde_json::from_str(&fs::read_to_string(list).unwrap()).unwrap();
+    let names: Vec<&str> =
+        list.as_array().unwrap().iter().map(|app| app["url"].as_str().unwrap().rsplit('/').next().unwrap()).collect();
+    // With frappe, which is always there.
+    assert_eq!(names.len() + 1, 10);
+    assert_eq!(web["environment"]["APPS"], names.join(" "));
+    assert!(list.as_array().unwrap().iter().all(|app| !app["branch"].as_str().unwrap().is_empty()));
+}
+
+#[test]
+fn a_proxy_with_lets_encrypt_stands_before_the_frontend() {
+    let all = config(&["letsencrypt"]);
+    let proxy = &all["services"]["proxy"];
+    assert_eq!(
+        proxy["command"],
+        serde_json::json!(["caddy", "reverse-proxy", "--from", SITE, "--to", "frontend:8080"])
+    );
+    assert!(proxy["ports"].to_string().contains("443"), "{proxy}");
+    assert_eq!(all["services"]["frontend"]["environment"]["UPSTREAM_REAL_IP_ADDRESS"], "172.16.0.0/12");
+}
+
+#[test]
+fn compose_builds_the_image_by_itself() {
+    let stack = Stack::new("build", &[]);
+    let image = format!("{}-built", stack.name);
+    stack.set("IMAGE_NAME", &image);
+    let directory = Path::new(crate::docker::PROJECT).join("compose");
+    let env = stack.path(".env").display().to_string();
+    crate::docker::docker_in(&directory, &["compose", "--env-file", &env, "-f", "compose.yaml", "build", "web"], [])
+        .ok();
+    let tag = format!("{image}:v1");
+    let said = docker(&["run", "--rm", "--entrypoint", "env", &tag]).ok();
+    docker(&["rmi", &tag]).ok();
+    assert!(said.contains("IMAGE_REV=v1\n") && said.contains("BELLWETHER_PRESET=frappe\n"), "{said}");
+}

@@ -1,0 +1,202 @@
+//! The target `frappe-s6`: Bellwether before s6, and the services as they are shipped.
+
+use crate::docker::Container;
+use crate::s6_stage::{ADMIN_PASSWORD, REV, SITE, Stage, UnderS6 as _, frappe_s6};
+use crate::waiting::wait_for;
+
+const ALL: [&str; 6] = ["gunicorn", "nginx", "scheduler", "websocket", "worker-long", "worker-short"];
+
+#[test]
+fn services_wait_for_ready_and_a_sigterm_in_mid_migration_hands_over() {
+    let stage = Stage::new().with_database();
+    let a = stage.replica(&["--env", "STANDIN_STOP_AT=migrate:patches"]);
+    wait_for("the migration has stopped half-way", || {
+        (a.sh("test -e sites/.stand-in/stopped-at").code == Some(0)).then_some(())
+    });
+    let b = stage.replica(&[]);
+    b.wait_for_log("FOLLOWER");
+    for replica in [&a, &b] {
+        assert_eq!(replica.sh("test -e /run/service").code, Some(1), "s6 was started before ready");
+        assert_ne!(replica.sh("curl --silent localhost:8080 || curl --silent localhost:8000").code, Some(0));
+        assert_eq!(replica.exec(&["frappe-s6-health"]).code, Some(1));
+    }
+    crate::docker::docker(&["pause", &b.name]).ok();
+    assert!(stage.in_volume("ls -A").contains(&format!(".migrating_in_progress_{REV}")));
+    assert_eq!(a.stop("30"), 143, "a stop in mid-migration is no failure, and needs no killing");
+    let left = stage.in_volume("ls -A");
+    assert!(!left.contains("_in_progress_") && !left.contains(".ready_"), "{left}");
+    stage.in_volume("touch .stand-in/go-on");
+    crate::docker::docker(&["unpause", &b.name]).ok();
+    b.wait_healthy();
+    assert!(b.sh(&format!("ls -A sites; grep -c elected sites/.bellwether/history.jsonl; id -u; readlink /proc/1/exe; test -e sites/.ready_{REV}")).ok().contains("\n2\n1000\n"));
+    answers_over_http(&b);
+    is_hardened(&b);
+    gives_services_nothing_of_its_own(&b);
+    stops_in_order(&b);
+}
+
+#[track_caller]
+fn answers_over_http(replica: &Container) {
+    assert_eq!(replica.up(), ALL);
+    let get = |path: &str, more: &str| {
+        replica
+            .sh(&format!(
+                "curl --silent --show-error --include --header 'Host: {SITE}' {more} 'http://localhost:8080{path}'"
+            ))
+            .ok()
+    };
+    let ping = get("/api/method/ping", "");
+    assert!(ping.starts_with("HTTP/1.1 200") && ping.contains("pong") && ping.contains(REV), "{ping}");
+    let long = get(&format!("/{}", "long/".repeat(80)), "--compressed");
+    assert!(long.to_lowercase().contains("content-encoding: gzip") && long.contains("long/long"), "{long}");
+    let websocket = get("/socket.io/?transport=polling", "");
+    assert!(websocket.contains(r#""websocket":"/socket.io/"#), "{websocket}");
+    for service in ALL {
+        assert_eq!(replica.exec(&["frappe-s6-health", service]).ok(), "");
+    }
+}
+
+#[track_caller]
+fn is_hardened(replica: &Container) {
+    let status = replica.sh("cat /proc/1/status; touch /usr/local/x || echo refused").all();
+    let line = |key: &str| status.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
+    assert!(line("NoNewPrivs:").ends_with('1'), "{status}");
+    assert!(line("Uid:").split_whitespace().skip(1).all(|uid| uid == "1000"), "{status}");
+    assert_eq!(line("Name:"), "Name:\ts6-svscan", "{status}");
+    assert!(status.contains("Read-only file system") && status.contains("refused"), "{status}");
+    let kept = replica.sh("ls /run/s6/container_environment").ok();
+    assert!(
+        kept.lines().any(|name| name == "ADMIN_PASSWORD_FILE") && !kept.lines().any(|name| name == "ADMIN_PASSWORD"),
+        "{kept}"
+    );
+    let leaked = replica.sh(&format!(
+        "grep -rl {ADMIN_PASSWORD} /run/s6 /run/service/ /tmp; cat /proc/[0-9]*/environ | grep -c {ADMIN_PASSWORD}"
+    ));
+    assert_eq!(leaked.stdout, "0\n", "a secret of a file is elsewhere, too: {}", leaked.all());
+}
+
+/// What a supervisor's child may be surprised by: blocked signals, and descriptors that are not its own.
+#[track_caller]
+fn gives_services_nothing_of_its_own(replica: &Container) {
+    for service in ALL {
+        let pid = replica.pid(service);
+        let said = replica
+            .sh(&format!(
+                "grep SigBlk /proc/{pid}/status; ls -l /proc/{pid}/fd | sed 's/.*-> //'; ls /proc/{pid}/fd | wc -l"
+            ))
+            .ok();
+        assert!(said.starts_with("SigBlk:\t0000000000000000\n"), "{service}: {said}");
+        assert!(!said.contains("/sites/"), "{service} has a file of the volume open, the guard perhaps: {said}");
+        if service == "scheduler" {
+            assert!(
+                said.ends_with("\n3\n"),
+                "{service} has more than three descriptors, and opens none itself: {said}"
+            );
+        }
+    }
+}
+
+/// nginx first, so that what it has begun is answered; and nobody is killed.
+#[track_caller]
+fn stops_in_order(replica: &Container) {
+    assert_eq!(replica.stop("30"), 0);
+    let log = replica.logs();
+    let ended = |service: &str| {
+        log.find(&format!("{service}: ended with exit code 0"))
+            .unwrap_or_else(|| panic!("{service} was not brought down: {log}"))
+    };
+    assert!(ALL.iter().all(|service| ended(service) > 0));
+    assert!(ended("nginx") < ended("gunicorn") && ended("nginx") < ended("websocket"), "{log}");
+}
+
+#[test]
+fn a_role_is_its_services_and_no_others() {
+    let stage = Stage::new().ready();
+    stage.in_volume("mkdir -p own/user/contents.d own/user2/contents.d; echo bundle | tee own/user/type >own/user2/type; touch own/user/contents.d/websocket");
+    let roles: [(&[&str], &[&str]); 6] = [
+        (&[], &ALL),
+        (&["ENABLE_SCHEDULER=0"], &["gunicorn", "nginx", "websocket", "worker-long", "worker-short"]),
+        (&["FRAPPE_ROLE=web", "IS_LEADER=0"], &["gunicorn", "nginx", "websocket"]),
+        (&["FRAPPE_ROLE=workers", "IS_LEADER=0"], &["worker-long", "worker-short"]),
+        (&["FRAPPE_ROLE=scheduler", "IS_LEADER=0"], &["scheduler"]),
+        (&["S6_RUNTIME_BUNDLEDIR=/home/frappe/frappe-bench/sites/own"], &["websocket"]),
+    ];
+    let started: Vec<_> = roles
+        .iter()
+        .map(|(settings, services)| (stage.replica(&as_environment(settings)), settings, services))
+        .collect();
+    for (replica, settings, services) in &started {
+        for service in **services {
+            replica.pid(service);
+        }
+        assert_eq!(&replica.up(), **services, "{settings:?}");
+        replica.wait_healthy();
+        assert_eq!(replica.exec(&["frappe-s6-health", "nonsense"]).code, Some(1));
+    }
+    for (replica, settings, _) in started {
+        assert_eq!(replica.stop("30"), 0, "{settings:?}");
+    }
+}
+
+fn as_environment<'a>(settings: &[&'a str]) -> Vec<&'a str> {
+    settings.iter().flat_map(|setting| ["--env", setting]).collect()
+}
+
+#[test]
+fn a_role_that_cannot_be_ends_the_container() {
+    let stage = Stage::new().ready();
+    let wrong: [(&[&str], &str); 3] = [
+        (&["FRAPPE_ROLE=wbe"], "FRAPPE_ROLE is 'wbe', and none of all, web, workers, scheduler"),
+        (&["FRAPPE_ROLE=scheduler", "ENABLE_SCHEDULER=0"], "leave nothing to run"),
+        (&["S6_RUNTIME_BUNDLEDIR=/nowhere"], "there is no bundle user"),
+    ];
+    let started: Vec<_> =
+        wrong.iter().map(|(settings, says)| (stage.replica(&as_environment(settings)), says)).collect();
+    for (replica, says) in started {
+        assert_eq!(replica.wait(), 64, "{says}");
+        assert!(replica.logs().contains(*says), "{}", replica.logs());
+    }
+}
+
+#[test]
+fn a_service_that_dies_comes_back_and_one_that_cannot_start_ends_the_container() {
+    let stage = Stage::new().ready();
+    let serving = stage.replica(&[]);
+    let no_backend = stage.replica(&as_environment(&["BACKEND=127.0.0.1:1"]));
+    let cannot_start = stage.replica(&as_environment(&["GUNICORN_THREADS=many"]));
+    let no_queue = stage.replica(&["--add-host", "redis:127.0.0.1"]);
+    let only_workers = stage.replica(&["--add-host", "redis:127.0.0.1", "--env", "FRAPPE_ROLE=workers"]);
+
+    serving.wait_healthy();
+    let before = serving.pid("gunicorn");
+    serving.sh(&format!("kill -KILL {before}")).ok();
+    serving.wait_for_log("gunicorn: killed by signal 9");
+    serving.wait_healthy();
+    assert_ne!(serving.pid("gunicorn"), before);
+    assert_eq!(serving.stop("30"), 0);
+
+    // nginx is there, its port is not, and a stop does not wait for what it waits for.
+    no_backend.pid("nginx");
+    no_backend.exec(&["frappe-s6-health", "gunicorn"]).ok();
+    assert_eq!(no_backend.sh("curl --silent http://127.0.0.1:8080/").code, Some(7), "refused, and not 502");
+    assert_eq!(no_backend.stop("30"), 0);
+
+    assert_eq!(cannot_start.wait(), 2, "gunicorn's own exit code");
+    assert!(cannot_start.logs().contains("gunicorn has ended too often: the container ends with exit code 2"));
+    assert_eq!(only_workers.wait(), 1, "workers are what it is for");
+
+    let ends = || no_queue.logs().matches("worker-short: ended with exit code 1").count();
+    wait_for("a worker has ended more often than a container of workers bears", || (ends() > 5).then_some(()));
+    no_queue.wait_healthy();
+    assert_eq!(no_queue.stop("30"), 0);
+}
+
+#[test]
+fn its_image_runs_as_nobody_special_and_looks_through_nginx() {
+    let inspect =
+        |what: &str| crate::docker::docker(&["inspect", "--format", what, frappe_s6()]).ok().trim().to_owned();
+    assert_eq!(inspect("{{.Config.User}}"), "frappe");
+    assert_eq!(inspect("{{json .Config.Entrypoint}}{{json .Config.Cmd}}"), r#"["bellwether","run","--"]["/init"]"#);
+    assert_eq!(inspect("{{json .Config.Healthcheck.Test}}"), r#"["CMD","frappe-s6-health"]"#);
+    assert!(inspect("{{json .Config.ExposedPorts}}").contains("8080/tcp"));
+}

@@ -1,0 +1,246 @@
+//! Where containers under s6 play: a network, a volume, and the servers they need.
+
+use crate::docker::{Container, Said, docker, name};
+use crate::waiting::wait_for;
+use std::fs::Permissions;
+use std::ops::Deref;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::OnceLock;
+
+pub(crate) const SITE: &str = "erp.example.com";
+pub(crate) const REV: &str = "s6-1";
+pub(crate) const SITES: &str = "/home/frappe/frappe-bench/sites";
+
+/// Secrets that come as files, and must not be anywhere else.
+pub(crate) const ADMIN_PASSWORD: &str = "correct-horse-admin";
+const ROOT_PASSWORD: &str = "correct-horse-root";
+
+/// What the README says of containers that are not root on a root file system that is read-only.
+pub(crate) const HARDENED: [&str; 7] = [
+    "--read-only",
+    "--tmpfs",
+    "/run:exec,mode=755,uid=1000,gid=1000",
+    "--tmpfs",
+    "/tmp:uid=1000,gid=1000",
+    "--security-opt",
+    "no-new-privileges",
+];
+
+/// The image with s6-overlay's files: a real one, if it is named, or what Debian's s6 can do of it.
+pub(crate) fn overlay() -> String {
+    std::env::var("BELLWETHER_S6_OVERLAY_IMAGE").unwrap_or_else(|_| "s6-overlay:debian".to_owned())
+}
+
+/// The target `frappe-s6`, built once.
+pub(crate) fn frappe_s6() -> &'static str {
+    static IMAGE: OnceLock<String> = OnceLock::new();
+    IMAGE.get_or_init(|| build_on_overlay("frappe-s6", &["--target", "frappe-s6", "."]))
+}
+
+/// Builds an image with the overlay's files; its tag is always the same, so there is only one.
+#[track_caller]
+pub(crate) fn build_on_overlay(what: &str, arguments: &[&str]) -> String {
+    let overlay = overlay();
+    let tag = format!("bellwether-{what}:{}", overlay.replace(['/', ':'], "-"));
+    let argument = format!("S6_OVERLAY_IMAGE={overlay}");
+    docker(&[&["build", "--tag", &tag, "--build-arg", &argument], arguments].concat()).ok();
+    tag
+}
+
+/// A network or a volume that is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    kind: &'static str,
+    name: String,
+}
+
+impl Kept {
+    #[track_caller]
+    pub(crate) fn new(kind: &'static str) -> Kept {
+        let name = name(&format!("s6-{kind}"));
+        docker(&[kind, "create", &name]).ok();
+        Kept { kind, name }
+    }
+}
+
+impl Deref for Kept {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        docker(&[self.kind, "rm", &self.name]);
+    }
+}
+
+/// What replicas of a stack share. Containers go before what they use.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    servers: Vec<Container>,
+    pub(crate) volume: Kept,
+    network: Kept,
+    secrets: tempfile::TempDir,
+}
+
+impl Stage {
+    /// A network, a volume that is the image's, secrets, and a Redis.
+    #[track_caller]
+    pub(crate) fn new() -> Stage {
+        let (volume, network) = (Kept::new("volume"), Kept::new("network"));
+        let secrets = tempfile::Builder::new().prefix("bellwether-s6-").tempdir().unwrap();
+        let mode = |bits| Permissions::from_mode(bits);
+        std::fs::set_permissions(secrets.path(), mode(0o755)).unwrap();
+        for (name, secret) in [("admin", ADMIN_PASSWORD), ("root", ROOT_PASSWORD)] {
+            let path = secrets.path().join(name);
+            std::fs::write(&path, secret).unwrap();
+            std::fs::set_permissions(&path, mode(0o644)).unwrap();
+        }
+        let stage = Stage { servers: Vec::new(), volume, network, secrets };
+        stage.in_volume("mkdir -p .stand-in");
+        stage.with_server("redis", "redis:7-bookworm", &[])
+    }
+
+    #[track_caller]
+    pub(crate) fn with_database(self) -> Stage {
+        let password = format!("MARIADB_ROOT_PASSWORD={ROOT_PASSWORD}");
+        self.with_server("db", "mariadb:10.11", &["--env", &password])
+    }
+
+    /// The volume as a revision that is ready leaves it, as far as services go by it.
+    #[track_caller]
+    pub(crate) fn ready(self) -> Stage {
+        self.in_volume(&format!(
+            r#"mkdir -p {SITE} && echo '{{}}' >{SITE}/site_config.json && touch .ready_{REV} &&
+               echo '{{"redis_queue": "redis://redis:6379"}}' >common_site_config.json"#
+        ));
+        self
+    }
+
+    #[track_caller]
+    fn with_server(mut self, alias: &str, image: &str, more: &[&str]) -> Stage {
+        let words = [&["--network", &self.network, "--network-alias", alias], more, &[image]].concat();
+        self.servers.push(Container::start(&format!("s6-{alias}"), &words));
+        self
+    }
+
+    /// A piece of shell in the volume, without a replica.
+    #[track_caller]
+    pub(crate) fn in_volume(&self, script: &str) -> String {
+        let mount = format!("{}:{SITES}", &*self.volume);
+        let (directory, image) = (SITES, frappe_s6());
+        let words =
+            ["run", "--rm", "--volume", &mount, "--workdir", directory, "--entrypoint", "sh", image, "-c", script];
+        docker(&words).ok()
+    }
+
+    /// A replica of the image as it is, hardened, with the usual settings and more.
+    #[track_caller]
+    pub(crate) fn replica(&self, more: &[&str]) -> Container {
+        self.replica_of(frappe_s6(), more)
+    }
+
+    #[track_caller]
+    pub(crate) fn replica_of(&self, image: &str, more: &[&str]) -> Container {
+        let volume = format!("{}:{SITES}", &*self.volume);
+        let secrets = format!("{}:/run/secrets:ro", self.secrets.path().display());
+        let mut words = HARDENED.to_vec();
+        words.extend(["--network", &self.network, "--volume", &volume, "--volume", &secrets]);
+        let settings = [
+            format!("IMAGE_REV={REV}"),
+            format!("SITE={SITE}"),
+            "DB_HOST=db".to_owned(),
+            "ADMIN_PASSWORD_FILE=/run/secrets/admin".to_owned(),
+            "DB_ROOT_PASSWORD_FILE=/run/secrets/root".to_owned(),
+            "REDIS_CACHE=redis:6379".to_owned(),
+            "REDIS_QUEUE=redis:6379".to_owned(),
+        ];
+        words.extend(settings.iter().flat_map(|setting| ["--env", setting.as_str()]));
+        words.extend(more);
+        words.push(image);
+        Container::start("s6", &words)
+    }
+}
+
+/// What one can ask of a container under s6.
+pub(crate) trait UnderS6 {
+    /// A piece of shell in it.
+    fn sh(&self, script: &str) -> Said;
+
+    /// `docker stop` with this grace; its exit code. 137 is one that had to be killed.
+    fn stop(&self, grace: &str) -> i32;
+
+    /// The services that are up, in order of their names.
+    fn up(&self) -> Vec<String>;
+
+    /// A pid of what s6 supervises by this name, once it is up.
+    fn pid(&self, service: &str) -> String;
+
+    fn is_running(&self) -> bool;
+
+    /// Waits until it says that it is well.
+    fn wait_healthy(&self);
+
+    fn wait_for_log(&self, text: &str);
+}
+
+impl UnderS6 for Container {
+    fn sh(&self, script: &str) -> Said {
+        self.exec(&["sh", "-c", script])
+    }
+
+    #[track_caller]
+    fn stop(&self, grace: &str) -> i32 {
+        docker(&["stop", "--time", grace, &self.name]).ok();
+        self.wait()
+    }
+
+    #[track_caller]
+    fn up(&self) -> Vec<String> {
+        let each = r#"for path in /run/service/*/; do
+            [ "$(s6-svstat -o up "$path")" = false ] || basename "$path"
+        done"#;
+        // Of s6 itself, and loggers, which are no services of their own in every tree.
+        let own = |name: &&str| !name.starts_with("s6") && !name.ends_with("-log");
+        self.sh(each).ok().lines().filter(own).map(str::to_owned).collect()
+    }
+
+    #[track_caller]
+    fn pid(&self, service: &str) -> String {
+        wait_for(&format!("{service} is up in {}", self.name), || {
+            let said = self.exec(&["s6-svstat", "-o", "up,pid", &format!("/run/service/{service}")]);
+            said.stdout.trim().strip_prefix("true ").map(str::to_owned)
+        })
+    }
+
+    fn is_running(&self) -> bool {
+        docker(&["inspect", "--format", "{{.State.Running}}", &self.name]).ok().trim() == "true"
+    }
+
+    #[track_caller]
+    fn wait_healthy(&self) {
+        wait_for(&format!("{} is well", self.name), || {
+            assert!(self.is_running(), "{} has ended", self.name);
+            (self.exec(&["frappe-s6-health"]).code == Some(0)).then_some(())
+        });
+    }
+
+    #[track_caller]
+    fn wait_for_log(&self, text: &str) {
+        wait_for(&format!("{text} in the log of {}", self.name), || {
+            let is_running = self.is_running();
+            let seen = self.logs().contains(text);
+            assert!(seen || is_running, "{} has ended", self.name);
+            seen.then_some(())
+        });
+    }
+}
+
+/// Copies of the examples' directories are built from where they are.
+pub(crate) fn examples() -> std::path::PathBuf {
+    Path::new(crate::docker::PROJECT).join("examples/s6")
+}
