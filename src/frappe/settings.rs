@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::names::{SiteName, parse_app, words};
 use crate::settings::SETTINGS;
+use crate::settings::values::{one_of, port, seconds, yes_or_no};
 use crate::{Env, Given, PresetBrief, Problem};
 pub(super) use redis::Redises;
 pub use table::FRAPPE_SETTINGS;
@@ -355,37 +356,14 @@ impl<'a> Read<'a> {
     }
 }
 
-fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
-    let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
-    found.map(|&(_, value)| value).ok_or_else(|| {
-        let known: Vec<&str> = words.iter().map(|&(word, _)| word).collect();
-        format!("{text:?} is none of {}", known.join(", "))
-    })
-}
-
-fn yes_or_no(text: &str) -> Result<bool, String> {
-    one_of(text, &[("0", false), ("1", true)])
-}
-
 fn migrations(text: &str) -> Result<bool, String> {
     one_of(text, &[("leader", true), ("no", false), ("1", true), ("0", false)])
         .map_err(|_| format!("{text:?} is none of leader, no"))
 }
 
-fn port(text: &str) -> Result<u16, String> {
-    let number = text.parse::<u16>().ok().filter(|&number| number > 0);
-    number.ok_or_else(|| "is no port; a number from 1 to 65535 is needed".to_owned())
-}
-
 fn jobs(text: &str) -> Result<usize, String> {
     let number = text.parse::<usize>().ok().filter(|number| (1..=64).contains(number));
     number.ok_or_else(|| format!("{text:?} is no number from 1 to 64"))
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let span = text.parse::<f64>().ok().filter(|_| is_plain).and_then(|secs| Duration::try_from_secs_f64(secs).ok());
-    span.ok_or_else(|| format!("{text:?} is no number of seconds; write digits alone, such as 60"))
 }
 
 fn filled(text: &str) -> Result<String, String> {

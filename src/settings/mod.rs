@@ -23,6 +23,12 @@ mod table;
 mod unknown;
 mod warm;
 
+/// Single values from text, for the settings of a preset: said the same way, refused in the same words.
+pub mod values {
+    pub use super::number::{port, seconds};
+    pub use super::parse::{one_of, yes_or_no};
+}
+
 pub use check::{Glance, Settings};
 pub use env::{Env, Overlay};
 pub use flags::{CommandLine, Misuse, Scan, scan};

@@ -6,7 +6,11 @@ use std::time::Duration;
 pub(super) const LONGEST_SECS: f64 = 1_000_000_000.0;
 
 /// Seconds with decimals: `120`, `0.5`. No sign, no unit, no exponent.
-pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+///
+/// What is wrong, to follow the name of the setting.
+pub fn seconds(text: &str) -> Result<Duration, String> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let number = text.parse::<f64>().ok().filter(|_| is_plain);
     let Some(number) = number else {
@@ -28,7 +32,11 @@ pub(super) fn seconds_between(text: &str, least: Duration, most: Duration) -> Re
 }
 
 /// The number of a TCP port. What was given is not shown: it may be a password in the wrong place.
-pub(super) fn port(text: &str) -> Result<u16, String> {
+///
+/// # Errors
+///
+/// What is wrong, to follow the name of the setting.
+pub fn port(text: &str) -> Result<u16, String> {
     let number = text.parse::<u16>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
     number.filter(|&number| number > 0).ok_or_else(|| "is no port; a number from 1 to 65535 is needed".to_owned())
 }

@@ -43,7 +43,11 @@ pub enum LogFormat {
 }
 
 /// One of a few words, in any case.
-fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+///
+/// # Errors
+///
+/// What is wrong, to follow the name of the setting.
+pub fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
     found.map(|&(_, value)| value).ok_or_else(|| {
         let known: Vec<&str> = words.iter().map(|&(word, _)| word).collect();
@@ -69,7 +73,12 @@ pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
+/// `0` or `1`.
+///
+/// # Errors
+///
+/// What is wrong, to follow the name of the setting.
+pub fn yes_or_no(text: &str) -> Result<bool, String> {
     one_of(text, &[("0", false), ("1", true)])
 }
 

@@ -2,7 +2,8 @@
 
 use super::Read;
 use super::table::names as n;
-use crate::{Given, Problem};
+use crate::Given;
+use crate::settings::values;
 
 /// URLs; they may hold passwords.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -79,12 +80,9 @@ impl Read<'_> {
     }
 
     fn of_parts(&mut self, port_name: &str) -> Result<Option<String>, ()> {
-        let (host, port, password) = (self.given(n::REDIS_HOST)?, self.given(port_name)?, self.given(n::REDIS_PASS)?);
-        let (Some(host), Some(port)) = (host, port) else { return Ok(None) };
-        let Ok(number) = port.text.parse::<u16>() else {
-            self.problems.push(Problem::new(port.culprit, "is no port; a number from 1 to 65535 is needed"));
-            return Err(());
-        };
+        let number = self.optional(port_name, values::port);
+        let (host, password) = (self.given(n::REDIS_HOST)?, self.given(n::REDIS_PASS)?);
+        let (Some(host), Some(number)) = (host, number?) else { return Ok(None) };
         let host = if host.text.contains(':') { format!("[{}]", host.text) } else { host.text };
         let user_info = password.map_or_else(String::new, |Given { text, .. }| format!(":{}@", percent_encoded(&text)));
         Ok(Some(format!("redis://{user_info}{host}:{number}")))
@@ -113,7 +111,7 @@ fn url(text: &str) -> Result<String, String> {
 
 fn has_port(place: &str) -> bool {
     let parts = place.rsplit_once(':');
-    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+    parts.is_some_and(|(host, port)| !host.is_empty() && values::port(port).is_ok())
 }
 
 /// As it has to stand in a URL.

@@ -141,12 +141,13 @@ fn everything_that_is_wrong_is_told_at_once_and_to_everybody() {
     SOCKETIO_PORT: is no port; a number from 1 to 65535 is needed
     AUTO_APPS_DENYLIST: hrms is among APPS as well; remove it from one of them
     RUN_MIGRATIONS_ON_BOOT: "maybe" is none of leader, no
-    BELLWETHER_DRAIN_SECS: "1m" is no number of seconds; write digits alone, such as 60
+    BELLWETHER_DRAIN_SECS: "1m" is no number of seconds; write digits alone, such as 30 or 0.5
     BELLWETHER_ASSETS: disagrees with REBUILD_ASSETS_ON_BOOT; unset one of them
     BELLWETHER_SITE_JOBS: "0" is no number from 1 to 64
     ENABLE_SCHEDULER: "on" is none of 0, 1
     "#);
     assert_eq!(read(OFFICIAL, &changes, false).err().unwrap(), refused(OFFICIAL, &changes));
+    insta::assert_snapshot!(refused(PRODUCTION, &[("REDIS_CACHE_PORT", "0")]), @"REDIS_CACHE_PORT: is no port; a number from 1 to 65535 is needed");
 }
 
 #[test]
