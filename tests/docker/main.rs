@@ -1,8 +1,13 @@
 //! Images, stacks and service trees on a real Docker engine. `tests/run docker` starts one and runs this.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod apps;
+mod backing;
 mod docker;
 mod image;
+mod image_apps;
+mod image_binary;
+mod image_boot;
 mod s6;
 mod s6_examples;
 mod s6_stage;
