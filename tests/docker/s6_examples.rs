@@ -1,7 +1,7 @@
 //! The examples under `examples/s6`, as they are.
 
 use crate::docker::{Container, docker, docker_in, name};
-use crate::s6_stage::{HARDENED, Kept, REV, Stage, UnderS6 as _, build_on_overlay, examples, frappe_s6};
+use crate::s6_stage::{HARDENED, Kept, REV, Stage, UnderS6 as _, build, build_on_overlay, examples, frappe_s6};
 use crate::waiting::wait_for;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -49,23 +49,27 @@ struct Shop {
     project: String,
 }
 
-const SHOP_REV: &str = "shop-1";
+/// The tag that compose.yaml gives the image, so nobody else's.
+fn shop_rev() -> String {
+    format!("r{}", std::process::id())
+}
 
 impl Shop {
     fn image() -> String {
         static IMAGE: OnceLock<String> = OnceLock::new();
         let build = || {
             let directory = examples().join("shop");
-            docker(&["build", "--target", "binary", "--tag", "bellwether", "."]).ok();
-            let revision = format!("IMAGE_REV={SHOP_REV}");
-            build_on_overlay("shop", &["--build-arg", &revision, directory.to_str().unwrap()])
+            let binary = format!("BELLWETHER_IMAGE={}", build("binary", &["--target", "binary", "."]));
+            let revision = format!("IMAGE_REV={}", shop_rev());
+            let arguments = ["--build-arg", &binary, "--build-arg", &revision, directory.to_str().unwrap()];
+            build_on_overlay("shop", &arguments)
         };
         IMAGE.get_or_init(build).clone()
     }
 
     #[track_caller]
     fn up() -> Shop {
-        docker(&["tag", &Shop::image(), &format!("shop:{SHOP_REV}")]).ok();
+        docker(&["tag", &Shop::image(), &format!("shop:{}", shop_rev())]).ok();
         let shop = Shop { project: name("s6-shop") };
         shop.compose(&["up", "--detach", "--no-build", "--scale", "shop=2"]);
         shop
@@ -73,7 +77,8 @@ impl Shop {
 
     #[track_caller]
     fn compose(&self, words: &[&str]) -> String {
-        let environment = [("IMAGE_REV", OsStr::new(SHOP_REV))];
+        let revision = shop_rev();
+        let environment = [("IMAGE_REV", OsStr::new(&revision))];
         docker_in(
             &examples().join("shop"),
             &[&["compose", "--project-name", &self.project], words].concat(),
@@ -92,9 +97,9 @@ impl Drop for Shop {
         docker_in(
             &examples().join("shop"),
             &["compose", "--project-name", &self.project, "down", "--volumes", "--timeout", "1"],
-            [("IMAGE_REV", OsStr::new(SHOP_REV))],
+            [("IMAGE_REV", OsStr::new(&shop_rev()))],
         );
-        docker(&["rmi", &format!("shop:{SHOP_REV}")]);
+        docker(&["rmi", &format!("shop:{}", shop_rev())]);
     }
 }
 
@@ -127,7 +132,7 @@ fn a_shop_of_three_backends_serves_from_two_replicas_on_one_volume() {
     }
     let markers = replicas[0].sh("ls -A /srv/shop/shared").ok();
     for marker in ["config_checked", "migrated", "ready"] {
-        assert!(markers.contains(&format!(".{marker}_{SHOP_REV}")), "{markers}");
+        assert!(markers.contains(&format!(".{marker}_{}", shop_rev())), "{markers}");
     }
     let led = replicas.iter().filter(|replica| replica.logs().contains("migration 3 of 3")).count();
     assert_eq!(led, 1, "one replica migrates");

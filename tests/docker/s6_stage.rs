@@ -1,8 +1,9 @@
 //! Where containers under s6 play: a network, a volume, and the servers they need.
 
-use crate::docker::{Container, Said, docker, name};
+use crate::docker::{Container, PROJECT, Said, docker, name};
 use crate::waiting::wait_for;
 use std::fs::Permissions;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -38,13 +39,20 @@ pub(crate) fn frappe_s6() -> &'static str {
     IMAGE.get_or_init(|| build_on_overlay("frappe-s6", &["--target", "frappe-s6", "."]))
 }
 
-/// Builds an image with the overlay's files; its tag is always the same, so there is only one.
+/// Builds an image with the overlay's files.
 #[track_caller]
 pub(crate) fn build_on_overlay(what: &str, arguments: &[&str]) -> String {
-    let overlay = overlay();
-    let tag = format!("bellwether-{what}:{}", overlay.replace(['/', ':'], "-"));
-    let argument = format!("S6_OVERLAY_IMAGE={overlay}");
-    docker(&[&["build", "--tag", &tag, "--build-arg", &argument], arguments].concat()).ok();
+    let argument = format!("S6_OVERLAY_IMAGE={}", overlay());
+    build(what, &[&["--build-arg", &argument], arguments].concat())
+}
+
+/// The tag is this directory's own, and always the same: another's tests may be running, and one image of each is enough.
+#[track_caller]
+pub(crate) fn build(what: &str, arguments: &[&str]) -> String {
+    let mut hasher = DefaultHasher::new();
+    (PROJECT, overlay()).hash(&mut hasher);
+    let tag = format!("bellwether-{what}:{:x}", hasher.finish());
+    docker(&[&["build", "--tag", &tag], arguments].concat()).ok();
     tag
 }
 
@@ -242,5 +250,5 @@ impl UnderS6 for Container {
 
 /// Copies of the examples' directories are built from where they are.
 pub(crate) fn examples() -> std::path::PathBuf {
-    Path::new(crate::docker::PROJECT).join("examples/s6")
+    Path::new(PROJECT).join("examples/s6")
 }
