@@ -4,11 +4,16 @@
 #   frappe      a bench, with Bellwether as its entrypoint (the default)
 #   frappe-s6   the same with nginx, gunicorn, node, workers and scheduler under s6-overlay
 #
-# Every image that something begins with is an argument. linux/amd64 and linux/arm64.
+#   docker build --build-arg IMAGE_REV=v1 --secret id=apps_json,src=apps.json -t frappe-prod-image:v1 .
+#
+# For linux/amd64 and linux/arm64. Needs BuildKit: any buildx, or DOCKER_BUILDKIT=1 with Docker 20.10.
+
+# Every image that something begins with is an argument. A tag may move; to get the same bytes next year give digests:
+#   --build-arg RUST_IMAGE=rust@sha256:… --build-arg FRAPPE_BUILD_IMAGE=frappe/build@sha256:… (see `docker buildx imagetools inspect`)
 ARG RUST_IMAGE=rust:1.95-bookworm
 ARG FRAPPE_BUILD_IMAGE=frappe/build:version-15
 ARG FRAPPE_BASE_IMAGE=frappe/base:version-15
-# An image that has a bench already (frappe/erpnext:v15.75.1, say) is taken as it is, and no bench is made.
+# An image that has a bench already (frappe/erpnext:v15.75.1, say) is used with that, and no bench is made.
 ARG FRAPPE_IMAGE=own-bench
 # An image with the files of s6-overlay (>= 3.2.3.2) and nothing else; by default its project's release is downloaded.
 ARG S6_OVERLAY_IMAGE=s6-overlay-release
@@ -26,14 +31,14 @@ RUN case "$TARGETARCH" in \
         *) echo "there is no Bellwether for '$TARGETARCH': only amd64 and arm64" >&2; exit 1 ;; \
     esac >/triple && rustup target add "$(cat /triple)"
 WORKDIR /bellwether
-# What we depend on is built in a layer of its own, which lasts until one of these two files changes.
+# What we depend on is built in a layer of its own, which lasts until one of these files changes.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src bin && echo 'fn main() {}' >bin/bellwether.rs && touch src/lib.rs \
+COPY .cargo/config.toml .cargo/
+RUN mkdir src bin && echo '//! Stands in.' | tee src/lib.rs bin/bellwether.rs && echo 'fn main() {}' >>bin/bellwether.rs \
     && cargo build --locked --release --bin bellwether --target "$(cat /triple)" \
     && rm -r src bin
 COPY src src
 COPY bin bin
-COPY README.md .
 # Cargo goes by times, and those of the stand-ins are later than those of the files that took their place.
 RUN find src bin -name '*.rs' -exec touch {} + \
     && cargo build --locked --release --bin bellwether --target "$(cat /triple)" \
@@ -41,20 +46,23 @@ RUN find src bin -name '*.rs' -exec touch {} + \
 
 
 FROM scratch AS binary
+LABEL org.opencontainers.image.title="Bellwether" org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=compile /bellwether.static /bellwether
 
 
-# The bench of apps.json, or of frappe alone. Only the directory that comes out is kept, and no token is in it.
+# The bench of apps.json, or of frappe alone. Only the directory that comes out is kept, and no login is in it.
 FROM ${FRAPPE_BUILD_IMAGE} AS builder
+COPY compose/build/init-bench /usr/local/bin/init-bench
+USER frappe
+WORKDIR /home/frappe
+# Unless apps.json lists a Frappe of your own.
 ARG FRAPPE_PATH=https://github.com/frappe/frappe
 ARG FRAPPE_BRANCH=version-15
 # For builders that cannot mount a secret. Anyone who can read the builder's cache can read it, so no tokens in it:
-# `--secret id=apps_json,src=apps.json` is the way for those.
+# `--secret id=apps_json,src=apps.json` is the way for those. A branch that has moved on is fetched again only after a
+# change of apps.json, or with --no-cache-filter=builder.
 ARG APPS_JSON_BASE64
-USER frappe
-WORKDIR /home/frappe
-COPY compose/build/init-bench /usr/local/bin/init-bench
-RUN --mount=type=secret,id=apps_json,target=/run/secrets/apps.json,uid=1000 init-bench frappe-bench
+RUN --mount=type=secret,id=apps_json,target=/run/secrets/apps.json,mode=0444 init-bench frappe-bench
 
 
 FROM ${FRAPPE_BASE_IMAGE} AS own-bench
@@ -63,16 +71,19 @@ COPY --from=builder --chown=frappe:frappe /home/frappe/frappe-bench /home/frappe
 
 FROM ${FRAPPE_IMAGE} AS prepared
 USER root
+WORKDIR /home/frappe/frappe-bench
+# An empty volume takes its owner from what it is mounted on. Bundles that the image has on the volume's side would hide behind
+# those of an older image, so they move to where Bellwether links to.
+RUN install -d -o frappe -g frappe sites logs \
+    && if [ -d sites/assets ] && [ ! -L sites/assets ] && [ ! -e assets ]; then mv sites/assets assets; fi
 COPY --from=binary /bellwether /usr/local/bin/bellwether
 COPY compose/image/ /
-# An empty volume takes its owner from what it is mounted on.
-RUN install -d -o frappe -g frappe /home/frappe/frappe-bench/sites /home/frappe/frappe-bench/logs
 USER frappe
-WORKDIR /home/frappe/frappe-bench
 # Without this argument the image says so instead of starting; `-e IMAGE_REV=…` helps as well.
-ARG IMAGE_REV="not given to docker build"
-RUN [ -n "$IMAGE_REV" ] || { echo "IMAGE_REV is empty: give the revision, which is the image's tag, too" >&2; exit 1; }
+ARG IMAGE_REV
+RUN [ -n "${IMAGE_REV-none}" ] || { echo "IMAGE_REV is empty: give the revision, which is the image's tag, too" >&2; exit 1; }
 ENV IMAGE_REV=$IMAGE_REV BELLWETHER_PRESET=frappe
+LABEL org.opencontainers.image.title="Frappe behind Bellwether" org.opencontainers.image.version=$IMAGE_REV
 EXPOSE 8000
 # 503 is maintenance: nobody should kill a replica for that. Until the revision is ready nothing answers, for hours if need be.
 HEALTHCHECK --interval=15s --timeout=10s --start-period=6h --retries=4 CMD ["frappe-health"]

@@ -231,8 +231,12 @@ fn undo(bench: &str, site: &SiteName, root: &str, begun: &Begun) -> Vec<String> 
         [] if open.is_empty() => Vec::new(),
         [] => vec![format!("# {site}: restore a backup of your own, then"), format!("cd {bench}{open}")],
         [only] => vec![restore(only)],
-        // Somebody may have worked in between, so which one is wanted is not for us to say.
-        several => several.iter().map(|backup| format!("{}   # before {}", restore(backup), backup.before)).collect(),
+        // Somebody may have worked in between, so which one is wanted is not for us to say. They stand in the order they were
+        // taken in.
+        [earlier @ .., last] => {
+            let line = |backup: &Backup, note: &str| format!("{}   # before {}{note}", restore(backup), backup.before);
+            earlier.iter().map(|backup| line(backup, "")).chain([line(last, ", the newest")]).collect()
+        }
     }
 }
 
@@ -297,7 +301,7 @@ mod tests {
         insta::assert_snapshot!(said(true, &[("v2", "/b/2.sql.gz")]), @"cd /bench && bench --site a.localhost restore /b/2.sql.gz --force --db-root-username root && bench --site a.localhost set-maintenance-mode off");
         insta::assert_snapshot!(said(false, &[("v2", "/b/2.sql.gz"), ("v3", "/b/3.sql.gz")]), @"
         cd /bench && bench --site a.localhost restore /b/2.sql.gz --force --db-root-username root   # before v2
-        cd /bench && bench --site a.localhost restore /b/3.sql.gz --force --db-root-username root   # before v3
+        cd /bench && bench --site a.localhost restore /b/3.sql.gz --force --db-root-username root   # before v3, the newest
         ");
     }
 

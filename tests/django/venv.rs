@@ -1,4 +1,4 @@
-//! The virtual environment, made once for each content of `requirements.txt`, and shared by all who test.
+//! Virtual environments, each made once for the content of a `requirements.txt`, and shared by all who test.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -8,13 +8,13 @@ use std::process::Command;
 /// By its path: a version manager's stand-in, earlier in the `PATH`, may have no `venv`.
 const PYTHON: &str = "/usr/bin/python3";
 
-/// The directory with `python3` and `gunicorn`.
+/// The directory with `python3` and what the packages bring along.
 ///
 /// # Panics
 ///
 /// Says what is missing if Python, its `venv` module or the packages cannot be had.
 pub(crate) fn programs(requirements: &Path) -> PathBuf {
-    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("django-venv");
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("venvs");
     fs::create_dir_all(&root).unwrap();
     let environment = root.join(key(requirements));
     // Two suites at once: the second waits, and finds everything done.
@@ -28,10 +28,10 @@ pub(crate) fn programs(requirements: &Path) -> PathBuf {
         }
         let missing = "python3 with its venv module is needed: apt-get install python3-venv, or let tests/run do it";
         must_succeed(Command::new(PYTHON).args(["-m", "venv"]).arg(&environment), missing);
-        let missing = "the packages in examples/django/requirements.txt are needed, and the network to fetch them";
+        let missing = format!("the packages in {} are needed, and the network to fetch them", requirements.display());
         let mut pip = Command::new(environment.join("bin/python3"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "-r"]);
-        must_succeed(pip.arg(requirements), missing);
+        must_succeed(pip.arg(requirements), &missing);
         File::create(complete).unwrap();
     }
     environment.join("bin")

@@ -1,6 +1,7 @@
 //! The engine, as its client sees it.
 
 use std::ffi::OsStr;
+use std::ops::Deref;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -64,13 +65,31 @@ pub(crate) fn name(what: &str) -> String {
     format!("bellwether-{what}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// The tag of an image; it goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Image(pub(crate) String);
+
+impl Deref for Image {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        docker(&["rmi", "--force", self]);
+    }
+}
+
 /// Builds a target of the Dockerfile; the tag is its own. What was built before is not built again.
 #[track_caller]
-pub(crate) fn build(target: &str, arguments: &[&str]) -> String {
-    let tag = format!("{}:test", name(target));
-    let words = [&["build", "--target", target, "--tag", &tag], arguments, &["."]].concat();
+pub(crate) fn build(target: &str, arguments: &[&str]) -> Image {
+    let image = Image(format!("{}:test", name(target)));
+    let words = [&["build", "--target", target, "--tag", &image], arguments, &["."]].concat();
     docker(&words).ok();
-    tag
+    image
 }
 
 /// A container that is removed with its volumes when this is dropped.

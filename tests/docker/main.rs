@@ -1,9 +1,14 @@
 //! Images, stacks and service trees on a real Docker engine. `tests/run docker` starts one and runs this.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod apps;
+mod backing;
 mod docker;
 mod history;
 mod image;
+mod image_apps;
+mod image_binary;
+mod image_boot;
 mod leaders;
 mod nginx;
 mod overrides;
