@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::docker::{Container, Image, build, docker, name};
+use crate::docker::{Container, docker, name};
 use crate::stack::{Answer, SITE, ask, get, inspect};
 use crate::waiting::wait_for;
 
@@ -23,8 +23,8 @@ require("http").createServer((q, s) => {
 "#;
 
 fn image() -> &'static str {
-    static IMAGE: OnceLock<Image> = OnceLock::new();
-    IMAGE.get_or_init(|| build("frappe", &["--build-arg", "IMAGE_REV=v1"]))
+    static IMAGE: OnceLock<String> = OnceLock::new();
+    IMAGE.get_or_init(|| format!("{}:v1", crate::stack::image("v1")))
 }
 
 /// A network of this test's own; gone when dropped, after the containers in it.

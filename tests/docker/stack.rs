@@ -20,7 +20,7 @@ pub(crate) const SMALL: [&str; 5] = ["db", "redis-cache", "redis-queue", "web", 
 
 /// The image of a revision, by the Dockerfile: `v2` has a patch that `v1` has not. Without its tag.
 #[track_caller]
-fn image(rev: &str) -> String {
+pub(crate) fn image(rev: &str) -> String {
     static NAME: OnceLock<String> = OnceLock::new();
     let image = NAME.get_or_init(|| name("stack")).clone();
     let base = format!("{image}-build:{rev}");
