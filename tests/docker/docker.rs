@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::waiting::LIMIT;
+
 /// The top of the project, which images are built from.
 pub(crate) const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -115,10 +117,12 @@ impl Container {
         docker(&["logs", &self.name]).all()
     }
 
-    /// Waits for its end: its exit code.
+    /// Waits for its end, as long as for anything else: its exit code.
     #[track_caller]
     pub(crate) fn wait(&self) -> i32 {
-        docker(&["wait", &self.name]).ok().trim().parse().unwrap()
+        let limit = LIMIT.as_secs().to_string();
+        let environment = [("BELLWETHER_TESTS_LIMIT", OsStr::new(&limit))];
+        docker_in(Path::new(PROJECT), &["wait", &self.name], environment).ok().trim().parse().unwrap()
     }
 }
 
