@@ -1,9 +1,11 @@
 //! The engine, as its client sees it.
 
 use std::ffi::OsStr;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::ops::Deref;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::waiting::LIMIT;
@@ -61,10 +63,16 @@ pub(crate) fn command(directory: &Path) -> Command {
     command
 }
 
-/// A name that no other test uses.
+/// What only this run of the tests has in its names. Process ids come again, on an engine that outlives the processes.
+pub(crate) fn run_id() -> &'static str {
+    static ID: OnceLock<String> = OnceLock::new();
+    ID.get_or_init(|| format!("{:016x}", RandomState::new().build_hasher().finish()))
+}
+
+/// A name that no other test uses. `tests/docker/clear` knows Compose projects by its form.
 pub(crate) fn name(what: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!("bellwether-{what}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    format!("bellwether-{what}-{}-{}", run_id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The tag of an image; it goes when this is dropped.

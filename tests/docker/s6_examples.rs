@@ -1,6 +1,6 @@
 //! The examples under `examples/s6`, as they are.
 
-use crate::docker::{Container, docker, docker_in, name};
+use crate::docker::{Container, docker, docker_in, name, run_id};
 use crate::s6_stage::{HARDENED, Kept, REV, Stage, UnderS6 as _, build, build_on_overlay, examples, frappe_s6};
 use crate::waiting::wait_for;
 use std::collections::BTreeSet;
@@ -51,7 +51,7 @@ struct Shop {
 
 /// The tag that compose.yaml gives the image, so nobody else's.
 fn shop_rev() -> String {
-    format!("r{}", std::process::id())
+    format!("r{}", run_id())
 }
 
 impl Shop {
