@@ -3,7 +3,6 @@
 use crate::docker::{Container, PROJECT, Said, docker, name};
 use crate::waiting::wait_for;
 use std::fs::Permissions;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -46,12 +45,10 @@ pub(crate) fn build_on_overlay(what: &str, arguments: &[&str]) -> String {
     build(what, &[&["--build-arg", &argument], arguments].concat())
 }
 
-/// The tag is this directory's own, and always the same: another's tests may be running, and one image of each is enough.
+/// The tag is this run's own: another's tests may be running. All tests have the image, so it goes by its label afterwards.
 #[track_caller]
 pub(crate) fn build(what: &str, arguments: &[&str]) -> String {
-    let mut hasher = DefaultHasher::new();
-    (PROJECT, overlay()).hash(&mut hasher);
-    let tag = format!("bellwether-{what}:{:x}", hasher.finish());
+    let tag = format!("{}:test", name(what));
     docker(&[&["build", "--tag", &tag], arguments].concat()).ok();
     tag
 }
