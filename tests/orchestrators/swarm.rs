@@ -108,6 +108,15 @@ fn a_failing_update_pauses_and_nothing_is_killed_while_it_waits() {
         };
         assert!(seconds(service["stop_grace_period"].as_str().unwrap()) > least, "{name}");
     }
+    for (name, service) in stack["services"].as_object().unwrap() {
+        // TERM, which is the default, would cut off what nginx is sending.
+        let signal = (name == "frontend").then_some("SIGQUIT");
+        assert_eq!(service["stop_signal"].as_str(), signal, "{name}");
+        // Behind one address nginx would not see whom it has asked; what is published needs one.
+        let mode = (name != "frontend").then_some("dnsrr");
+        assert_eq!(service["deploy"]["endpoint_mode"].as_str(), mode, "{name}");
+        assert_eq!(service["ports"].is_null(), name != "frontend", "{name}");
+    }
     assert_eq!(stack["services"]["web"]["deploy"]["replicas"], 3);
     assert_eq!(stack["services"]["scheduler"]["deploy"]["replicas"], 1);
 }
