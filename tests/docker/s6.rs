@@ -1,5 +1,6 @@
 //! The target `frappe-s6`: Bellwether before s6, and the services as they are shipped.
 
+use crate::backing::inspect;
 use crate::docker::{Container, docker};
 use crate::s6_stage::{ADMIN_PASSWORD, REV, SITE, Stage, UnderS6 as _, frappe_s6};
 use crate::waiting::wait_for;
@@ -223,7 +224,7 @@ server.listen(9000);
 
 #[test]
 fn its_image_runs_as_nobody_special_and_looks_through_nginx() {
-    let inspect = |what: &str| docker(&["inspect", "--format", what, frappe_s6()]).ok().trim().to_owned();
+    let inspect = |what: &str| inspect(frappe_s6(), what);
     assert_eq!(inspect("{{.Config.User}}"), "frappe");
     assert_eq!(inspect("{{json .Config.Entrypoint}}{{json .Config.Cmd}}"), r#"["bellwether","run","--"]["/init"]"#);
     assert_eq!(inspect("{{json .Config.Healthcheck.Test}}"), r#"["CMD","frappe-s6-health"]"#);
