@@ -144,6 +144,26 @@ fn seconds(text: &str) -> f64 {
 }
 
 #[test]
+fn the_queues_redis_never_throws_a_key_away_and_the_caches_does() {
+    let stack = stack();
+    for (name, policy) in [("redis-queue", "noeviction"), ("redis-cache", "allkeys-lru")] {
+        assert_eq!(policy_of(&stack["services"][name]["command"]), policy, "{name}");
+    }
+    let kubernetes = Stack::named("test");
+    for (name, policy) in [("redis-queue", "noeviction"), ("redis-cache", "allkeys-lru")] {
+        let workload = kubernetes.workloads().find(|workload| workload.name() == name).unwrap();
+        assert_eq!(policy_of(&workload.container()["args"]), policy, "{name}");
+    }
+}
+
+/// What a Redis does when its memory is full, by its command line.
+#[track_caller]
+fn policy_of(command: &Value) -> &str {
+    let mut words = list(command).iter().filter_map(Value::as_str).skip_while(|word| *word != "--maxmemory-policy");
+    words.nth(1).unwrap_or_else(|| panic!("{command}"))
+}
+
+#[test]
 fn its_settings_exist_and_are_accepted_and_only_web_leads() {
     let stack = stack();
     for name in REPLICAS {
