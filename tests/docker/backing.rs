@@ -1,38 +1,85 @@
 //! What a replica needs beside its image: a network with a database and a Redis, and a volume.
 
+use std::ops::Deref;
+
 use crate::docker::{Container, docker, name};
 use crate::waiting::wait_for;
 
-/// Goes when this is dropped.
+/// A network by its name; it goes when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Network(pub(crate) String);
+pub(crate) struct Network(String);
 
-impl Drop for Network {
-    fn drop(&mut self) {
-        docker(&["network", "rm", &self.0]);
+impl Network {
+    #[track_caller]
+    pub(crate) fn new() -> Network {
+        let network = Network(name("network"));
+        docker(&["network", "create", &network]).ok();
+        network
+    }
+
+    /// A server whose host name is this.
+    #[track_caller]
+    pub(crate) fn server(&self, alias: &str, image: &str, options: &[&str]) -> Container {
+        let words = [&["--network", self, "--network-alias", alias], options, &[image]].concat();
+        Container::start(alias, &words)
     }
 }
 
-/// Goes when this is dropped.
+impl Deref for Network {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        docker(&["network", "rm", self]);
+    }
+}
+
+/// A volume by its name; it goes when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Volume(pub(crate) String);
+pub(crate) struct Volume(String);
 
 impl Volume {
+    #[track_caller]
     pub(crate) fn new() -> Volume {
         Volume(docker(&["volume", "create", &name("volume")]).ok().trim().to_owned())
     }
 }
 
-impl Drop for Volume {
-    fn drop(&mut self) {
-        docker(&["volume", "rm", "--force", &self.0]);
+impl Deref for Volume {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
     }
 }
 
-/// A database and a Redis, both empty, on a network of their own. The servers go before the network and the volume.
+impl Drop for Volume {
+    fn drop(&mut self) {
+        docker(&["volume", "rm", "--force", self]);
+    }
+}
+
+/// What `docker inspect` says.
+#[track_caller]
+pub(crate) fn inspect(container: &str, format: &str) -> String {
+    docker(&["inspect", "--format", format, container]).ok().trim().to_owned()
+}
+
+/// The address of a container in its only network.
+#[track_caller]
+pub(crate) fn address_of(container: &str) -> String {
+    inspect(container, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+}
+
+/// Servers on a network of their own, and a volume, all empty. The servers go before the network and the volume.
 #[derive(Debug)]
 pub(crate) struct Backing {
-    _servers: [Container; 2],
+    servers: Vec<Container>,
     pub(crate) network: Network,
     pub(crate) sites: Volume,
 }
@@ -40,22 +87,43 @@ pub(crate) struct Backing {
 /// Whose site it is that `Backing::settings` speaks of.
 pub(crate) const SITE: &str = "shop.example";
 
+/// The directory of the volume in the images.
+pub(crate) const SITES: &str = "/home/frappe/frappe-bench/sites";
+
 impl Backing {
+    /// With a Redis.
+    #[track_caller]
+    pub(crate) fn new() -> Backing {
+        let network = Network::new();
+        let redis = network.server("redis", "redis:7-bookworm", &[]);
+        Backing { servers: vec![redis], network, sites: Volume::new() }
+    }
+
+    /// It may take a while until this answers.
+    #[track_caller]
+    pub(crate) fn with_database(mut self, password: &str) -> Backing {
+        let password = format!("MARIADB_ROOT_PASSWORD={password}");
+        self.servers.push(self.network.server("db", "mariadb:10.11", &["-e", &password]));
+        self
+    }
+
+    /// With a database that answers.
+    #[track_caller]
     pub(crate) fn start() -> Backing {
-        let network = Network(name("network"));
-        docker(&["network", "create", &network.0]).ok();
-        let on = |alias| ["--network", &network.0, "--network-alias", alias];
-        let password = ["-e", "MARIADB_ROOT_PASSWORD=root-of-tests", "mariadb:10.11"];
-        let database = Container::start("db", &[&on("db")[..], &password].concat());
-        let redis = Container::start("redis", &[&on("redis")[..], &["redis:7-bookworm"]].concat());
+        let backing = Backing::new().with_database("root-of-tests");
+        let database = &backing.servers[1];
         wait_for("a database that answers", || (database.exec(&["healthcheck.sh"]).code == Some(0)).then_some(()));
-        Backing { _servers: [database, redis], network, sites: Volume::new() }
+        backing
+    }
+
+    /// Of `docker run`: the volume where it belongs.
+    pub(crate) fn mount(&self) -> String {
+        format!("{}:{SITES}", &*self.sites)
     }
 
     /// Of `docker run`, for a replica of the revision.
     pub(crate) fn settings(&self) -> Vec<String> {
-        let mut words = vec!["--network".to_owned(), self.network.0.clone(), "-v".to_owned()];
-        words.push(format!("{}:/home/frappe/frappe-bench/sites", self.sites.0));
+        let mut words = vec!["--network".to_owned(), self.network.to_owned(), "-v".to_owned(), self.mount()];
         for setting in [
             &format!("SITE={SITE}"),
             "ADMIN_PASSWORD=admin-of-tests",

@@ -31,7 +31,7 @@ fn without_a_revision_an_image_says_so_and_starts_nothing() {
     assert!(said.stderr.contains("SITE: is not set") && !said.stderr.contains("IMAGE_REV"), "{}", said.all());
     // A command of Bellwether's goes through, with what it needs.
     let volume = Volume::new();
-    let mount = format!("{}:/home/frappe/frappe-bench/sites", volume.0);
+    let mount = format!("{}:/home/frappe/frappe-bench/sites", &*volume);
     let said = docker(&["run", "--rm", "-v", &mount, "-e", "IMAGE_REV=v1", &image, "bellwether", "ready"]);
     assert_eq!((said.code, &*said.all()), (Some(1), ""));
 }
@@ -76,8 +76,8 @@ fn an_image_that_has_a_bench_is_used_with_it() {
     assert_eq!(apps(&tag), apps(theirs));
     // A new volume belongs to who writes to it, and does not hide this image's bundles behind those of its first image.
     let (sites, logs) = (Volume::new(), Volume::new());
-    let sites = format!("{}:/home/frappe/frappe-bench/sites", sites.0);
-    let logs = format!("{}:/home/frappe/frappe-bench/logs", logs.0);
+    let sites = format!("{}:/home/frappe/frappe-bench/sites", &*sites);
+    let logs = format!("{}:/home/frappe/frappe-bench/logs", &*logs);
     let look = "stat -c %U sites logs assets/assets.json && touch sites/a logs/b && [ ! -e sites/assets ]";
     let said = docker(&["run", "--rm", "-v", &sites, "-v", &logs, "--entrypoint=sh", &tag, "-c", look]);
     assert_eq!(said.ok(), "frappe\nfrappe\nfrappe\n");

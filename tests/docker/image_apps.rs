@@ -219,3 +219,52 @@ fn a_frappe_of_ones_own_is_listed_and_ssh_is_left_alone() {
     let asked: serde_json::Value = serde_json::from_str(asked.trim_end_matches(char::is_alphabetic)).unwrap();
     assert_eq!(asked, json!(list.as_array().unwrap()[..3]), "{output}");
 }
+
+/// `init-bench` by itself with this as its list: beside it a `bench` that says how it is called, and no engine.
+fn init_bench(list: &str) -> Said {
+    let directory = tempfile::tempdir().unwrap();
+    let bench = directory.path().join("bench");
+    fs::write(&bench, "#!/bin/sh\necho \"bench $*\"; mkdir -p b/apps b/sites b/logs\n").unwrap();
+    fs::set_permissions(&bench, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap());
+    let script = "APPS_JSON_BASE64=$(printf %s \"$LIST\" | base64 -w0) exec python3 \"$0\" b";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, &format!("{PROJECT}/compose/build/init-bench")]).current_dir(directory.path());
+    shell.env("PATH", path).env("LIST", list).env("FRAPPE_PATH", "https://example.com/frappe/frappe");
+    shell.output().unwrap().into()
+}
+
+#[test]
+fn no_url_shows_a_login_wherever_it_is_written() {
+    let table = [
+        (r#"[{"url": "https://TOKEN@h"}, {"url": "https://TOKEN@h"}]"#, "number 2: the \"url\" names no repository"),
+        (r#"[{"url": "https://TOKEN@h/"}]"#, "number 1: the \"url\" names no repository"),
+        (r#"[{"url": "https://TOKEN@h/a"}, {"url": "https://h/a"}]"#, "number 2, a: is there twice"),
+        (r#"[{"url": "https://h/o/a?private_token=TOKEN"}]"#, "number 1: has a \"?\" or \"#\""),
+        (r#"[{"url": "https://h/o/a#TOKEN"}]"#, "number 1: has a \"?\" or \"#\""),
+        (r#"[{"url": "git@h:o/a?TOKEN"}]"#, "number 1: has a \"?\" or \"#\""),
+        (r#"[{"url": "https://x:TOK?EN@h/o/a"}]"#, "write / as %2F, ? as %3F"),
+        (r#"[{"url": "https://x:TOKEN@h℀/o/a"}]"#, "number 1: the \"url\" has a host that is none"),
+        (r#"[{"url": "ssh://x:TOKEN@h/o/a"}]"#, "number 1: has a password, which only"),
+        (r#"[{"url": "FTP://x:TOKEN@h/o/a"}]"#, "number 1: has a password, which only"),
+        (r#"[{"url": "x:TOKEN@h/o/a"}]"#, "number 1: has a password, which only"),
+    ];
+    for (list, expected) in table {
+        let said = init_bench(list);
+        assert_eq!(said.code, Some(1), "{list}: {}", said.all());
+        assert!(said.stderr.contains(expected), "{list}: {}", said.all());
+        let shows = |word: &&str| said.all().contains(word);
+        assert!(!["TOK", "EN@", "Traceback", "bench init"].iter().any(shows), "{list}: {}", said.all());
+    }
+}
+
+#[test]
+fn a_url_that_has_no_password_is_passed_on_and_warned_of_by_nobody() {
+    let urls = ["git@h:o/one.git", "h:o/two", "ssh://git@h:22/o/three", "ssh://h:22/o/four@5", "git://h/o/six"];
+    let list: Vec<_> = urls.iter().map(|url| json!({ "url": url })).collect();
+    let said = init_bench(&json!(list).to_string());
+    assert_eq!(said.code, Some(0), "{}", said.all());
+    let all = "the bench of frappe, one, two, three, four@5, six\n";
+    assert!(said.stdout.contains(all) && said.stdout.contains("\nbench init --frappe-path"), "{}", said.all());
+    assert!(!said.all().contains("WARNING"), "{}", said.all());
+}

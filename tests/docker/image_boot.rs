@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::backing::{Backing, SITE};
+use crate::backing::{Backing, SITE, inspect};
 use crate::docker::{Container, Said, build, docker};
 use crate::waiting::wait_for;
 
@@ -19,8 +19,7 @@ fn run(options: &[&str], image: &str, command: &[&str]) -> Said {
 }
 
 fn state(container: &Container) -> Value {
-    let said = docker(&["inspect", "--format={{json .State}}", &container.name]).ok();
-    serde_json::from_str(&said).unwrap()
+    serde_json::from_str(&inspect(&container.name, "{{json .State}}")).unwrap()
 }
 
 fn wait_until_healthy(container: &Container) {
@@ -57,8 +56,7 @@ fn it_boots_and_serves_with_nothing_but_the_volume_to_write_to() {
     let link = web.exec(&["readlink", "-f", "sites/assets"]).ok();
     assert_eq!(link, "/home/frappe/frappe-bench/assets\n");
 
-    let volume = format!("{}:/home/frappe/frappe-bench/sites", backing.sites.0);
-    let said = run(&["-v", &volume], &image, &["bellwether", "status"]);
+    let said = run(&["-v", &backing.mount()], &image, &["bellwether", "status"]);
     assert!(said.ok().contains("revision v1: ready"));
     let settings = backing.settings();
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
@@ -117,9 +115,8 @@ fn what_docker_hears_of_a_start_that_fails() {
     let settings = backing.settings();
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
     // An empty volume would take its owner from the image, again and again.
-    let as_root = format!("{}:/home/frappe/frappe-bench/sites", backing.sites.0);
     run(
-        &["-v", &as_root, "--user=root", "--entrypoint=sh"],
+        &["-v", &backing.mount(), "--user=root", "--entrypoint=sh"],
         &image,
         &["-c", "touch sites/kept && chown root:root sites"],
     )

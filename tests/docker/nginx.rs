@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::docker::{Container, docker, name};
-use crate::stack::{Answer, SITE, ask, get, inspect};
+use crate::backing::{Network, address_of, inspect};
+use crate::docker::{Container, docker};
+use crate::stack::{Answer, SITE, ask, get};
 use crate::waiting::wait_for;
 
 /// Answers with what it was asked, and what a page of the site would make nginx do.
@@ -27,38 +28,22 @@ fn image() -> &'static str {
     IMAGE.get_or_init(|| format!("{}:v1", crate::stack::image("v1")))
 }
 
-/// A network of this test's own; gone when dropped, after the containers in it.
-struct Network(String);
-
 impl Network {
-    fn new() -> Network {
-        let network = Network(name("nginx"));
-        docker(&["network", "create", &network.0]).ok();
-        network
-    }
-
     /// A program at `web:8000`, beside others.
     fn web(&self, program: &[&str]) -> Container {
-        let words = ["--network", &self.0, "--network-alias", "web", "--network-alias", "web.shop.test"];
+        let words = ["--network", self, "--network-alias", "web", "--network-alias", "web.shop.test"];
         Container::start("backend", &[&words[..], &["--entrypoint", program[0], image()], &program[1..]].concat())
     }
 
     /// As Compose starts it, without Bellwether before it.
     fn nginx(&self, options: &[&str]) -> (Container, String) {
-        let words = ["--network", &self.0, "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"];
+        let words = ["--network", self, "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"];
         let words = [&words[..], &["--security-opt", "no-new-privileges", "--env", "BACKEND=web:8000"], options];
         let words = [&words.concat()[..], &["--entrypoint", "frappe-nginx", image()]].concat();
         let nginx = Container::start("nginx", &words);
-        let ip = inspect(&nginx.name, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}");
-        let address = format!("{ip}:8080");
+        let address = format!("{}:8080", address_of(&nginx.name));
         wait_for("nginx", || get(&address, "/nginx-health").filter(|answer| answer.is(200)).map(|_| ()));
         (nginx, address)
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        docker(&["network", "rm", &self.0]);
     }
 }
 

@@ -1,10 +1,14 @@
 //! The target `frappe-s6`: Bellwether before s6, and the services as they are shipped.
 
+use crate::backing::{address_of, inspect};
 use crate::docker::{Container, docker};
 use crate::s6_stage::{ADMIN_PASSWORD, REV, SITE, Stage, UnderS6 as _, frappe_s6};
 use crate::waiting::wait_for;
 use std::fs::Permissions;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 const ALL: [&str; 6] = ["gunicorn", "nginx", "scheduler", "websocket", "worker-long", "worker-short"];
 
@@ -102,7 +106,20 @@ fn gives_services_nothing_of_its_own(replica: &Container) {
 /// nginx first, so that what it has begun is answered; and nobody is killed.
 #[track_caller]
 fn stops_in_order(replica: &Container) {
-    assert_eq!(replica.stop("30"), 0);
+    let answer = std::thread::scope(|scope| {
+        let request = begin_a_request(replica);
+        let stop = scope.spawn(|| assert_eq!(replica.stop("60"), 0));
+        for service in ["websocket", "worker-long", "worker-short"] {
+            replica.wait_for_log(&format!("{service}: ended with exit code 0"));
+        }
+        // All are told to stop at once, but for those that somebody needs.
+        let wanted = replica.exec(&["s6-svstat", "-o", "wantedup", "/run/service/gunicorn"]).ok();
+        assert_eq!(wanted, "true\n", "gunicorn is told to stop before nginx has ended");
+        let answer = finish_the_request(request);
+        stop.join().unwrap();
+        answer
+    });
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("pong"), "{answer}");
     let log = replica.logs();
     let ended = |service: &str| {
         log.find(&format!("{service}: ended with exit code 0"))
@@ -110,6 +127,28 @@ fn stops_in_order(replica: &Container) {
     };
     assert!(ALL.iter().all(|service| ended(service) > 0));
     assert!(ended("nginx") < ended("gunicorn"), "{log}");
+}
+
+/// Half of a request: nginx waits for the rest of it, and gunicorn has not heard of it.
+#[track_caller]
+fn begin_a_request(replica: &Container) -> TcpStream {
+    let mut stream = TcpStream::connect(format!("{}:8080", address_of(&replica.name))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let head = "GET /api/method/ping HTTP/1.1\r\nContent-Length: 2\r\nConnection: close";
+    // nginx asks for the rest when it has the first half, so it is under way.
+    stream.write_all(format!("{head}\r\nHost: {SITE}\r\nExpect: 100-continue\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = [0; 25];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
+}
+
+#[track_caller]
+fn finish_the_request(mut stream: TcpStream) -> String {
+    stream.write_all(b"{}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 #[test]
@@ -137,8 +176,13 @@ fn a_role_is_its_services_and_no_others() {
         replica.wait_healthy();
         assert_eq!(replica.exec(&["frappe-s6-health", "nonsense"]).code, Some(1));
     }
-    for (replica, settings, _) in started {
+    for (replica, settings, services) in started {
         assert_eq!(replica.stop("30"), 0, "{settings:?}");
+        let log = replica.logs();
+        for service in *services {
+            // A shell that has not become its service dies of the signal that the service is to have.
+            assert!(log.contains(&format!("{service}: ended with exit code 0")), "{settings:?}: {service}: {log}");
+        }
     }
 }
 
@@ -223,7 +267,7 @@ server.listen(9000);
 
 #[test]
 fn its_image_runs_as_nobody_special_and_looks_through_nginx() {
-    let inspect = |what: &str| docker(&["inspect", "--format", what, frappe_s6()]).ok().trim().to_owned();
+    let inspect = |what: &str| inspect(frappe_s6(), what);
     assert_eq!(inspect("{{.Config.User}}"), "frappe");
     assert_eq!(inspect("{{json .Config.Entrypoint}}{{json .Config.Cmd}}"), r#"["bellwether","run","--"]["/init"]"#);
     assert_eq!(inspect("{{json .Config.Healthcheck.Test}}"), r#"["CMD","frappe-s6-health"]"#);

@@ -1,7 +1,8 @@
 //! The examples under `examples/s6`, as they are.
 
+use crate::backing::{Network, Volume};
 use crate::docker::{Container, docker, docker_in, name, run_id};
-use crate::s6_stage::{HARDENED, Kept, REV, Stage, UnderS6 as _, build, build_on_overlay, examples, frappe_s6};
+use crate::s6_stage::{HARDENED, REV, Stage, UnderS6 as _, build, build_on_overlay, examples, frappe_s6};
 use crate::waiting::wait_for;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -150,8 +151,8 @@ fn a_shop_of_three_backends_serves_from_two_replicas_on_one_volume() {
 #[test]
 fn a_shop_whose_configuration_is_wrong_fails_for_good() {
     let shop = Shop::image();
-    let (volume, network) = (Kept::new("volume"), Kept::new("network"));
-    let _redis = Container::start("s6-redis", &["--network", &network, "--network-alias", "redis", "redis:7-bookworm"]);
+    let (volume, network) = (Volume::new(), Network::new());
+    let _redis = network.server("redis", "redis:7-bookworm", &[]);
     let config = tempfile::NamedTempFile::with_suffix(".json").unwrap();
     config.as_file().set_permissions(Permissions::from_mode(0o644)).unwrap();
     std::fs::write(config.path(), r#"{"title": "The shop", "page_size": "many", "colour": 1}"#).unwrap();

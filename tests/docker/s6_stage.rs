@@ -1,16 +1,15 @@
 //! Where containers under s6 play: a network, a volume, and the servers they need.
 
+use crate::backing::{Backing, SITES, inspect};
 use crate::docker::{Container, PROJECT, Said, docker, name};
 use crate::waiting::wait_for;
 use std::fs::Permissions;
-use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::OnceLock;
 
 pub(crate) const SITE: &str = "erp.example.com";
 pub(crate) const REV: &str = "s6-1";
-pub(crate) const SITES: &str = "/home/frappe/frappe-bench/sites";
 
 /// Secrets that come as files, and must not be anywhere else.
 pub(crate) const ADMIN_PASSWORD: &str = "correct-horse-admin";
@@ -53,42 +52,10 @@ pub(crate) fn build(what: &str, arguments: &[&str]) -> String {
     tag
 }
 
-/// A network or a volume that is removed when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    kind: &'static str,
-    name: String,
-}
-
-impl Kept {
-    #[track_caller]
-    pub(crate) fn new(kind: &'static str) -> Kept {
-        let name = name(&format!("s6-{kind}"));
-        docker(&[kind, "create", &name]).ok();
-        Kept { kind, name }
-    }
-}
-
-impl Deref for Kept {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.name
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        docker(&[self.kind, "rm", &self.name]);
-    }
-}
-
-/// What replicas of a stack share. Containers go before what they use.
+/// What replicas of a stack share.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    servers: Vec<Container>,
-    pub(crate) volume: Kept,
-    network: Kept,
+    backing: Backing,
     secrets: tempfile::TempDir,
 }
 
@@ -96,7 +63,6 @@ impl Stage {
     /// A network, a volume that is the image's, secrets, and a Redis.
     #[track_caller]
     pub(crate) fn new() -> Stage {
-        let (volume, network) = (Kept::new("volume"), Kept::new("network"));
         let secrets = tempfile::Builder::new().prefix("bellwether-s6-").tempdir().unwrap();
         let mode = |bits| Permissions::from_mode(bits);
         std::fs::set_permissions(secrets.path(), mode(0o755)).unwrap();
@@ -105,15 +71,14 @@ impl Stage {
             std::fs::write(&path, secret).unwrap();
             std::fs::set_permissions(&path, mode(0o644)).unwrap();
         }
-        let stage = Stage { servers: Vec::new(), volume, network, secrets };
+        let stage = Stage { backing: Backing::new(), secrets };
         stage.in_volume("mkdir -p .stand-in");
-        stage.with_server("redis", "redis:7-bookworm", &[])
+        stage
     }
 
     #[track_caller]
     pub(crate) fn with_database(self) -> Stage {
-        let password = format!("MARIADB_ROOT_PASSWORD={ROOT_PASSWORD}");
-        self.with_server("db", "mariadb:10.11", &["--env", &password])
+        Stage { backing: self.backing.with_database(ROOT_PASSWORD), ..self }
     }
 
     /// The volume as a revision that is ready leaves it, as far as services go by it.
@@ -126,20 +91,11 @@ impl Stage {
         self
     }
 
-    #[track_caller]
-    fn with_server(mut self, alias: &str, image: &str, more: &[&str]) -> Stage {
-        let words = [&["--network", &self.network, "--network-alias", alias], more, &[image]].concat();
-        self.servers.push(Container::start(&format!("s6-{alias}"), &words));
-        self
-    }
-
     /// A piece of shell in the volume, without a replica.
     #[track_caller]
     pub(crate) fn in_volume(&self, script: &str) -> String {
-        let mount = format!("{}:{SITES}", &*self.volume);
-        let (directory, image) = (SITES, frappe_s6());
-        let words =
-            ["run", "--rm", "--volume", &mount, "--workdir", directory, "--entrypoint", "sh", image, "-c", script];
+        let (mount, image) = (self.backing.mount(), frappe_s6());
+        let words = ["run", "--rm", "--volume", &mount, "--workdir", SITES, "--entrypoint", "sh", image, "-c", script];
         docker(&words).ok()
     }
 
@@ -151,10 +107,10 @@ impl Stage {
 
     #[track_caller]
     pub(crate) fn replica_of(&self, image: &str, more: &[&str]) -> Container {
-        let volume = format!("{}:{SITES}", &*self.volume);
+        let volume = self.backing.mount();
         let secrets = format!("{}:/run/secrets:ro", self.secrets.path().display());
         let mut words = HARDENED.to_vec();
-        words.extend(["--network", &self.network, "--volume", &volume, "--volume", &secrets]);
+        words.extend(["--network", &self.backing.network, "--volume", &volume, "--volume", &secrets]);
         let settings = [
             format!("IMAGE_REV={REV}"),
             format!("SITE={SITE}"),
@@ -223,7 +179,7 @@ impl UnderS6 for Container {
     }
 
     fn is_running(&self) -> bool {
-        docker(&["inspect", "--format", "{{.State.Running}}", &self.name]).ok().trim() == "true"
+        inspect(&self.name, "{{.State.Running}}") == "true"
     }
 
     #[track_caller]

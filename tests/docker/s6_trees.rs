@@ -114,18 +114,90 @@ fn is_a_longrun(directory: &Path, name: &str) {
 
 #[test]
 fn stopping_takes_as_long_as_the_table_says() {
+    let shop = "examples/s6/shop/rootfs";
     let table = [
-        ("nginx", 40, Some("SIGQUIT")),
-        ("gunicorn", 40, None),
-        ("websocket", 40, None),
-        ("worker-short", 360, None),
-        ("worker-long", 1560, None),
-        ("scheduler", 40, None),
+        ("compose/s6", "nginx", 40, Some("SIGQUIT")),
+        ("compose/s6", "gunicorn", 40, None),
+        ("compose/s6", "websocket", 40, None),
+        ("compose/s6", "worker-short", 360, None),
+        ("compose/s6", "worker-long", 1560, None),
+        ("compose/s6", "scheduler", 40, None),
+        (shop, "nginx", 15, Some("SIGQUIT")),
+        (shop, "shop-1", 15, None),
+        (shop, "shop-2", 15, None),
+        (shop, "shop-3", 15, None),
     ];
-    for (name, secs, signal) in table {
-        let directory = definitions("compose/s6").join(name);
-        assert_eq!(line(&directory.join("timeout-kill")), Some(format!("{secs}000")), "{name}");
-        assert_eq!(line(&directory.join("down-signal")).as_deref(), signal, "{name}");
+    for (root, name, secs, signal) in table {
+        let directory = definitions(root).join(name);
+        assert_eq!(line(&directory.join("timeout-kill")), Some(format!("{secs}000")), "{root}: {name}");
+        assert_eq!(line(&directory.join("down-signal")).as_deref(), signal, "{root}: {name}");
+    }
+    let longruns =
+        TREES.iter().flat_map(|tree| names(&definitions(tree.root)).into_iter().map(|name| (tree.root, name)));
+    let of_a_service =
+        |(root, name): &(&str, String)| definitions(root).join(name).join("run").exists() && !name.ends_with("-log");
+    let found: BTreeSet<(&str, String)> = longruns.filter(of_a_service).collect();
+    let listed = table.map(|(root, name, ..)| (root, name.to_owned()));
+    assert_eq!(found, BTreeSet::from(listed), "one of them is in no table");
+}
+
+/// A stop goes the other way round: nginx ends first, while those are there that answer what it has begun.
+#[test]
+fn nginx_depends_on_what_answers_for_it_and_everything_on_bootstrap() {
+    let dependencies = |root: &str, name: &str| names(&definitions(root).join(name).join("dependencies.d"));
+    let set = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(dependencies("compose/s6", "nginx"), set(&["base", "gunicorn"]));
+    // Browsers keep websockets open for ever, so nothing may wait for these.
+    for name in ["gunicorn", "websocket", "worker-short", "worker-long", "scheduler"] {
+        assert_eq!(dependencies("compose/s6", name), set(&["base"]), "{name}");
+    }
+    assert_eq!(dependencies("examples/s6/shop/rootfs", "nginx"), set(&["base", "shop-1", "shop-2", "shop-3"]));
+    for name in ["shop-1", "shop-2", "shop-3"] {
+        assert_eq!(dependencies("examples/s6/shop/rootfs", name), set(&["base"]), "{name}");
+    }
+    let oneshot = "examples/s6/oneshot/rootfs";
+    for name in names(&definitions(oneshot)) {
+        let before = if name == "bootstrap" { "base" } else { "bootstrap" };
+        assert_eq!(dependencies(oneshot, &name), set(&[before]), "{name}");
+    }
+}
+
+/// The lines by which a Dockerfile downloads s6-overlay: its version, from where, and the checksums.
+#[track_caller]
+fn release(dockerfile: &str) -> Vec<String> {
+    let text = fs::read_to_string(Path::new(PROJECT).join(dockerfile)).unwrap();
+    let lines =
+        text.lines().filter(|line| line.starts_with("ARG S6_OVERLAY_") && !line.starts_with("ARG S6_OVERLAY_IMAGE"));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_dockerfile_downloads_the_same_s6_overlay() {
+    let ours = release("Dockerfile");
+    let of = |start: &str| {
+        let mut values = ours.iter().filter_map(|line| line.strip_prefix("ARG S6_OVERLAY_")?.strip_prefix(start));
+        let value = values.next().unwrap_or_else(|| panic!("no {start} in {ours:?}"));
+        assert_eq!(values.next(), None, "{start} twice in {ours:?}");
+        value.to_owned()
+    };
+    let version = of("VERSION=");
+    assert!(of("URL=").ends_with("/v${S6_OVERLAY_VERSION}"), "{ours:?}");
+    let sums = ["NOARCH=", "X86_64=", "AARCH64="].map(|name| of(&format!("SHA256_{name}")));
+    for sum in &sums {
+        assert!(sum.len() == 64 && sum.chars().all(|digit| digit.is_ascii_hexdigit()), "{sum}");
+    }
+    assert_eq!(BTreeSet::from(sums).len(), 3, "one checksum is that of another file");
+    assert_eq!(ours.len(), 5, "{ours:?}");
+    assert_eq!(release("examples/s6/shop/Dockerfile"), ours);
+    // That one is built on an image that has it, and where a page or a message names a version, it is this one.
+    assert_eq!(release("examples/s6/oneshot/Dockerfile"), Vec::<String>::new());
+    for file in ["Dockerfile", "examples/s6/shop/Dockerfile", "examples/s6/README.md"] {
+        let text = fs::read_to_string(Path::new(PROJECT).join(file)).unwrap();
+        let words =
+            text.split(|letter: char| !(letter.is_ascii_digit() || letter == '.')).map(|word| word.trim_matches('.'));
+        let versions: BTreeSet<&str> =
+            words.filter(|word| word.starts_with("3.") && word.matches('.').count() == 3).collect();
+        assert_eq!(versions, BTreeSet::from([version.as_str()]), "{file}");
     }
 }
 

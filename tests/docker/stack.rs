@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub(crate) use crate::backing::inspect;
 use crate::docker::{PROJECT, Said, command, docker, docker_in, name, tell};
 use crate::waiting::wait_for;
 
@@ -194,12 +195,6 @@ fn label(what: &str, value: &str) -> String {
 #[track_caller]
 pub(crate) fn volume(name: &str) -> PathBuf {
     docker(&["volume", "inspect", "--format", "{{.Mountpoint}}", name]).ok().trim().into()
-}
-
-/// What `docker inspect` says.
-#[track_caller]
-pub(crate) fn inspect(container: &str, format: &str) -> String {
-    docker(&["inspect", "--format", format, container]).ok().trim().to_owned()
 }
 
 /// What a container has written, without a call for each look.

@@ -1,5 +1,7 @@
 //! What holds for every overlay.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::manifests::{DIRECTORY, STACKS, Stack, Workload, check, list, number};
@@ -128,6 +130,8 @@ fn what_refers_to_something_finds_it() {
         for disruption in stack.all("PodDisruptionBudget") {
             assert_eq!(selected(&disruption["spec"]["selector"]["matchLabels"]), 1, "{disruption}");
             assert_eq!(disruption["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
+            // 0 would hold up every drain for good, more would take what serves.
+            assert_eq!(disruption["spec"]["maxUnavailable"], 1, "{disruption}");
         }
         let ingress = &stack.one("Ingress", "frontend")["spec"];
         let backend = &ingress["rules"][0]["http"]["paths"][0]["backend"]["service"];
@@ -138,6 +142,49 @@ fn what_refers_to_something_finds_it() {
         assert_eq!(ingress["rules"][0]["host"], *site);
         assert!(list(&ingress["tls"]).iter().all(|tls| tls["hosts"][0] == *site));
         assert_eq!(stack.one("PersistentVolumeClaim", "sites")["spec"]["accessModes"], json!(["ReadWriteMany"]));
+    }
+}
+
+#[test]
+fn a_service_sends_to_the_port_that_its_container_listens_at() {
+    // What each program listens at by itself: nothing in the manifests tells it.
+    let listens = BTreeMap::from([
+        ("db", 3306),
+        ("frontend", 8080),
+        ("redis-cache", 6379),
+        ("redis-queue", 6379),
+        ("web", 8000),
+        ("websocket", 9000),
+    ]);
+    for stack in &*STACKS {
+        let mut seen = Vec::new();
+        for service in stack.all("Service") {
+            let name = service["metadata"]["name"].as_str().unwrap();
+            let workload = stack.workloads().find(|workload| workload.name() == name).unwrap();
+            let [port] = list(&service["spec"]["ports"]) else { panic!("{service}") };
+            let [container] = list(&workload.container()["ports"]) else { panic!("{name}") };
+            assert_eq!((&container["containerPort"], &port["port"]), (&json!(listens[name]), &json!(listens[name])));
+            assert_eq!(port["targetPort"], container["name"], "{}: {name}", stack.overlay);
+            seen.push(name);
+        }
+        let has_data = stack.overlay == "test";
+        assert_eq!(seen.len(), if has_data { listens.len() } else { 3 }, "{}: {seen:?}", stack.overlay);
+    }
+}
+
+#[test]
+fn nginx_is_told_to_quit_once_nobody_sends_it_anything_new() {
+    for stack in &*STACKS {
+        for workload in stack.replicas() {
+            let hook = match workload.name() {
+                // TERM, which follows, would cut off what nginx is sending.
+                "frontend" => json!(["sh", "-c", "sleep 5; kill -QUIT 1; sleep 130"]),
+                "web" | "websocket" => json!(["sleep", "5"]),
+                _ => Value::Null,
+            };
+            let own = &workload.container()["lifecycle"]["preStop"]["exec"]["command"];
+            assert_eq!(*own, hook, "{}: {}", stack.overlay, workload.name());
+        }
     }
 }
 

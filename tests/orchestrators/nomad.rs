@@ -110,6 +110,9 @@ fn every_task_keeps_the_entrypoint_and_is_locked_up() {
                 _ => 10.0,
             };
             assert!(seconds(&task["kill_timeout"]) > least, "{file}: {name}");
+            // TERM, which is the default, would cut off what nginx is sending.
+            let signal = (name == "nginx").then_some("SIGQUIT");
+            assert_eq!(task["kill_signal"].as_str(), signal, "{file}: {name}");
         }
         services.sort();
         assert_eq!(services, ["nginx", "scheduler", "web", "websocket", "worker-long", "worker-short"], "{file}");

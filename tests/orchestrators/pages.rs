@@ -107,9 +107,7 @@ fn every_link_leads_somewhere() {
         let directory = project().join(page).parent().unwrap().to_owned();
         for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             let file = link.split('#').next().unwrap();
-            // Written beside this one, for Compose.
-            let is_there = directory.join(file).exists() || file.ends_with("compose/FAILED-MIGRATION.md");
-            assert!(is_there, "{page}: {link}");
+            assert!(directory.join(file).exists(), "{page}: {link}");
         }
     }
 }

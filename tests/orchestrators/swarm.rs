@@ -108,6 +108,15 @@ fn a_failing_update_pauses_and_nothing_is_killed_while_it_waits() {
         };
         assert!(seconds(service["stop_grace_period"].as_str().unwrap()) > least, "{name}");
     }
+    for (name, service) in stack["services"].as_object().unwrap() {
+        // TERM, which is the default, would cut off what nginx is sending.
+        let signal = (name == "frontend").then_some("SIGQUIT");
+        assert_eq!(service["stop_signal"].as_str(), signal, "{name}");
+        // Behind one address nginx would not see whom it has asked; what is published needs one.
+        let mode = (name != "frontend").then_some("dnsrr");
+        assert_eq!(service["deploy"]["endpoint_mode"].as_str(), mode, "{name}");
+        assert_eq!(service["ports"].is_null(), name != "frontend", "{name}");
+    }
     assert_eq!(stack["services"]["web"]["deploy"]["replicas"], 3);
     assert_eq!(stack["services"]["scheduler"]["deploy"]["replicas"], 1);
 }
@@ -132,6 +141,26 @@ fn seconds(text: &str) -> f64 {
     }
     assert!(number.is_empty(), "{text}");
     sum
+}
+
+#[test]
+fn the_queues_redis_never_throws_a_key_away_and_the_caches_does() {
+    let stack = stack();
+    for (name, policy) in [("redis-queue", "noeviction"), ("redis-cache", "allkeys-lru")] {
+        assert_eq!(policy_of(&stack["services"][name]["command"]), policy, "{name}");
+    }
+    let kubernetes = Stack::named("test");
+    for (name, policy) in [("redis-queue", "noeviction"), ("redis-cache", "allkeys-lru")] {
+        let workload = kubernetes.workloads().find(|workload| workload.name() == name).unwrap();
+        assert_eq!(policy_of(&workload.container()["args"]), policy, "{name}");
+    }
+}
+
+/// What a Redis does when its memory is full, by its command line.
+#[track_caller]
+fn policy_of(command: &Value) -> &str {
+    let mut words = list(command).iter().filter_map(Value::as_str).skip_while(|word| *word != "--maxmemory-policy");
+    words.nth(1).unwrap_or_else(|| panic!("{command}"))
 }
 
 #[test]
