@@ -87,7 +87,8 @@ LABEL org.opencontainers.image.title="Frappe behind Bellwether" org.opencontaine
 EXPOSE 8000
 # 503 is maintenance: nobody should kill a replica for that. Until the revision is ready nothing answers, for hours if need be.
 HEALTHCHECK --interval=15s --timeout=10s --start-period=6h --retries=4 CMD ["frappe-health"]
-ENTRYPOINT ["bellwether", "run", "--"]
+# As their parent: node and `bench schedule` ignore SIGTERM where they are PID 1, and gunicorn until it has loaded the application.
+ENTRYPOINT ["bellwether", "run", "--supervise", "--"]
 
 
 # s6-overlay as its project has published it. Another version needs its checksums, too.
@@ -137,6 +138,8 @@ ENV PATH=/command:$PATH \
     S6_VERBOSITY=1
 EXPOSE 8080
 HEALTHCHECK --interval=15s --timeout=10s --start-period=6h --retries=4 CMD ["frappe-s6-health"]
+# Which has to be PID 1 itself.
+ENTRYPOINT ["bellwether", "run", "--"]
 CMD ["/init"]
 
 

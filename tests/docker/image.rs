@@ -40,7 +40,7 @@ fn without_a_revision_an_image_says_so_and_starts_nothing() {
 fn an_image_is_set_up_for_whoever_runs_it() {
     let config = config_of(&build("frappe", &["--build-arg=IMAGE_REV=v7"]));
     assert_eq!(config["User"], "frappe");
-    assert_eq!(config["Entrypoint"], json!(["bellwether", "run", "--"]));
+    assert_eq!(config["Entrypoint"], json!(["bellwether", "run", "--supervise", "--"]));
     assert_eq!(config["Cmd"], json!(["frappe-service", "web"]));
     assert_eq!(config["WorkingDir"], "/home/frappe/frappe-bench");
     assert_eq!(config["Healthcheck"]["Test"], json!(["CMD", "frappe-health"]));

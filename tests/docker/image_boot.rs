@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::backing::{Backing, SITE, inspect};
+use crate::backing::{Backing, SITE, Volume, inspect};
 use crate::docker::{Container, Said, build, docker};
 use crate::waiting::wait_for;
 
@@ -142,4 +142,25 @@ fn what_docker_hears_of_a_start_that_fails() {
     let said = run(&words, &image, &["-c", plan]);
     assert_eq!(said.code, Some(69), "{}", said.all());
     assert!(said.stderr.contains("nobody listens at redis://127.0.0.1:1"), "{}", said.all());
+}
+
+/// Real ones, too: node, `bench schedule`, and gunicorn while it loads, do nothing about SIGTERM that PID 1 would feel.
+#[test]
+fn every_service_ends_at_once_when_it_is_asked_to() {
+    let image = build("frappe", &["--build-arg=IMAGE_REV=v1"]);
+    let sites = Volume::new();
+    let mount = format!("{}:/home/frappe/frappe-bench/sites", sites.0);
+    let options = ["-v", &mount, "-e", "IS_LEADER=0"];
+    let ready = "touch sites/.ready_v1 && echo '{}' >sites/common_site_config.json";
+    run(&[&options[..], &["--entrypoint=bash"]].concat(), &image, &["-c", ready]).ok();
+    for (service, code, says) in [
+        ("websocket", 143, "curl -s http://127.0.0.1:9000/"),
+        ("scheduler", 143, "pgrep -f 'processes.py schedule'"),
+        ("web", 0, "curl -s http://127.0.0.1:8000/"),
+    ] {
+        let container = Container::start("stopped", &[&options[..], &[&image, "frappe-service", service]].concat());
+        wait_for(service, || (container.exec(&["sh", "-c", says]).code == Some(0)).then_some(()));
+        docker(&["stop", "--time=60", &container.name]).ok();
+        assert_eq!(container.wait(), code, "{service}: 137 is one that had to be killed\n{}", container.logs());
+    }
 }

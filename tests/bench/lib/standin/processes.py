@@ -1,6 +1,7 @@
-"""`bench worker` and `bench schedule`: processes that stay, and end when they are asked to.
+"""`bench worker` and `bench schedule`: processes that stay.
 
-A worker is known to the queue's Redis by a key that expires, as real ones are, and finishes its job before it ends.
+A worker is known to the queue's Redis by a key that expires, as real ones are, and finishes its job before it ends. Hazard: the
+scheduler has no word on SIGTERM, so as PID 1 it does not notice.
 """
 
 import os
@@ -13,13 +14,13 @@ from standin import place
 
 def main():
     name = "%s.%d" % (socket.gethostname(), os.getpid())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
     print("%s %s: started" % (sys.argv[1], name), flush=True)
     os.chdir("sites")
     key = "rq:worker:" + name
     client = None
     if sys.argv[1] == "worker":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: sys.exit(0))
         import redis
 
         client = redis.Redis.from_url(place.common_config()["redis_queue"])
