@@ -196,9 +196,10 @@ fn postgres_takes_the_place_of_mariadb() {
     assert_eq!(rows.trim(), "1", "Administrator is there");
 }
 
-/// What Compose makes of the files, as JSON.
-fn config(overrides: &[&str]) -> Value {
+/// What Compose makes of the files, as JSON, with this in `.env`.
+fn config(overrides: &[&str], settings: &[(&str, &str)]) -> Value {
     let stack = Stack::new("config", overrides);
+    settings.iter().for_each(|(variable, value)| stack.set(variable, value));
     let yaml = stack.compose(&["config"]).ok();
     let mut python = Command::new("/usr/bin/python3");
     python.args(["-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))"]);
@@ -210,36 +211,95 @@ fn config(overrides: &[&str]) -> Value {
 
 #[test]
 fn every_service_has_limits_a_grace_period_and_a_policy() {
-    let all = config(&[]);
+    let all = config(&[], &[]);
     let services = all["services"].as_object().unwrap();
-    assert_eq!(services.len(), 9);
-    for (name, service) in services {
-        for path in ["/deploy/resources/limits/memory", "/stop_grace_period", "/restart", "/healthcheck"] {
-            assert!(service.pointer(path).is_some(), "{name} has no {path}");
-        }
+    // Memory, how long a stop may take, and for how long failures of the healthcheck do not count.
+    let table = [
+        ("web", "2G", "60s", "6h"),
+        ("worker-short", "1G", "360s", ""),
+        ("worker-long", "1G", "1560s", ""),
+        ("scheduler", "512M", "30s", ""),
+        ("websocket", "512M", "15s", "6h"),
+        ("frontend", "256M", "130s", "6h"),
+        ("db", "2G", "120s", "2m"),
+        ("redis-queue", "512M", "30s", ""),
+        ("redis-cache", "512M", "10s", ""),
+    ];
+    assert_eq!(services.len(), table.len());
+    for (name, memory, grace, start) in table {
+        let service = &services[name];
+        let said = |path: &str| service.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        assert_eq!(said("/deploy/resources/limits/memory"), memory, "{name}");
+        assert_eq!(seconds(said("/stop_grace_period")), seconds(grace), "{name}");
+        assert_eq!(seconds(said("/healthcheck/start_period")), seconds(start), "{name}");
+        assert_eq!(said("/restart"), "unless-stopped", "{name}");
+        let is_watched = said("/healthcheck/test/0").starts_with("CMD");
+        assert_eq!(is_watched, !name.starts_with("worker") && name != "scheduler", "{name}");
         assert_eq!(service.get("ports").is_some(), name == "frontend", "{name}");
         assert!(service.get("depends_on").is_none(), "{name}");
         let is_ours = service["image"].as_str().unwrap().contains("stack");
         let leads = service["environment"]["IS_LEADER"] != "0";
         assert!(!is_ours || leads == (name == "web"), "{name}: {service}");
+        assert!(!is_ours || service["environment"]["BELLWETHER_ON_FAILURE"] == "hold", "{name}: {service}");
     }
-    assert_eq!(services["worker-long"]["stop_grace_period"], "1560s");
+    // nginx answers what is under way only if it is told by this.
+    assert_eq!(services["frontend"]["stop_signal"], "SIGQUIT");
+    // The lease and the jobs are nothing to make room with.
+    for (name, policy, is_kept) in [("redis-queue", "noeviction", "yes"), ("redis-cache", "allkeys-lru", "no")] {
+        let words: Vec<&str> = services[name]["command"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        for pair in [["--maxmemory-policy", policy], ["--appendonly", is_kept]] {
+            assert!(words.windows(2).any(|words| words == pair), "{name}: {words:?}");
+        }
+    }
+}
+
+/// `6h` as Compose writes it, which is `6h0m0s` with some versions.
+fn seconds(duration: &str) -> u32 {
+    let (mut sum, mut number) = (0, 0);
+    for letter in duration.chars() {
+        let unit = ['s', 'm', 'h'].iter().position(|unit| *unit == letter);
+        match (letter.to_digit(10), unit) {
+            (Some(digit), _) => number = number * 10 + digit,
+            (None, Some(power)) => {
+                sum += number * [1, 60, 3600][power];
+                number = 0;
+            }
+            (None, None) => panic!("{duration}"),
+        }
+    }
+    sum
 }
 
 #[test]
 fn no_password_is_there_unless_somebody_sets_it() {
     let stack = Stack::new("unset", &[]);
+    stack.compose(&["config"]).ok();
+    let all = fs::read_to_string(stack.path(".env")).unwrap();
+    for password in ["ADMIN_PASSWORD", "DB_ROOT_PASSWORD"] {
+        let others = all.lines().filter(|line| !line.starts_with(password));
+        fs::write(stack.path(".env"), others.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        let said = stack.compose(&["config"]);
+        assert_ne!(said.code, Some(0), "{password} is made up");
+        let words = said.all();
+        assert!(words.contains(password) && words.contains("set it in .env"), "{password}: {words}");
+    }
     fs::copy(stack.path(".env.example"), stack.path(".env")).unwrap();
-    let said = stack.compose(&["config"]);
-    assert_ne!(said.code, Some(0));
-    assert!(said.all().contains("set it in .env"), "{}", said.all());
+    assert_ne!(stack.compose(&["config"]).code, Some(0), "the example sets none");
 }
 
 #[test]
 fn the_ten_apps_have_a_list_an_order_and_limits() {
-    let all = config(&["apps"]);
+    let all = config(&["apps"], &[]);
     let web = &all["services"]["web"];
-    assert_eq!(web["deploy"]["resources"]["limits"]["memory"], "4G");
+    let limits = |all: &Value, name: &str| {
+        let limits = &all["services"][name]["deploy"]["resources"]["limits"];
+        // Some versions write 2.0, some "2".
+        ["cpus", "memory"].map(|what| limits[what].to_string().trim_matches('"').trim_end_matches(".0").to_owned())
+    };
+    assert_eq!([limits(&all, "web"), limits(&all, "db")], [["2", "4G"], ["1", "2G"]]);
+    let own = [("WEB_CPUS", "1.5"), ("WEB_MEMORY", "3G"), ("DB_CPUS", "0.7"), ("DB_MEMORY", "5G")];
+    let own = config(&["apps"], &own);
+    assert_eq!([limits(&own, "web"), limits(&own, "db")], [["1.5", "3G"], ["0.7", "5G"]]);
     let list = Path::new(crate::docker::PROJECT).join("compose/apps.all.json.example");
     let list: Value = serde_json::from_str(&fs::read_to_string(list).unwrap()).unwrap();
     let names: Vec<&str> =
@@ -252,7 +312,7 @@ fn the_ten_apps_have_a_list_an_order_and_limits() {
 
 #[test]
 fn a_proxy_with_lets_encrypt_stands_before_the_frontend() {
-    let all = config(&["letsencrypt"]);
+    let all = config(&["letsencrypt"], &[]);
     let proxy = &all["services"]["proxy"];
     assert_eq!(
         proxy["command"],
