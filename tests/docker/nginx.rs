@@ -95,6 +95,36 @@ fn backends_are_found_that_come_and_those_that_go_are_passed_over() {
     drop(silent);
 }
 
+/// Listens, and answers no new connection: its queue is full already.
+const HOLE: &str = r#"
+import socket, time
+server = socket.socket()
+server.bind(("0.0.0.0", 8000))
+server.listen(0)
+queued = [socket.socket() for _ in range(4)]
+for client in queued:
+    client.setblocking(False)
+    client.connect_ex(("127.0.0.1", 8000))
+print("full", flush=True)
+time.sleep(600)
+"#;
+
+#[test]
+fn a_machine_that_has_gone_silent_is_passed_over_in_seconds() {
+    let network = Network::new();
+    let hole = network.web(&["python3", "-c", HOLE]);
+    wait_for("a full queue", || hole.logs().contains("full").then_some(()));
+    let _backend = network.web(&["node", "-e", BACKEND]);
+    let (nginx, address) = network.nginx(&[]);
+    wait_for("the backend", || get(&address, "/").filter(|answer| answer.is(200)).map(|_| ()));
+    // Each answer comes, whoever is asked first, within the twenty seconds of `get`.
+    wait_for("one that was asked first and did not answer", || {
+        let answer = get(&address, "/").expect("an answer");
+        assert!(answer.is(200), "{answer:?}");
+        nginx.logs().contains("timed out) while connecting to upstream").then_some(())
+    });
+}
+
 /// How often these backends have been asked to do this.
 fn asked(backends: &[&Container], what: &str) -> usize {
     let line = format!("asked to {what}");
