@@ -136,17 +136,29 @@ fn directories_secrets_https_and_read_only_roots_go_together() {
     let redirect = wait_for("a redirect", || get(&plain, "/app").filter(|answer| answer.is(301)));
     assert!(redirect.0.contains(&format!("Location: https://{SITE}/app\r\n")), "{redirect:?}");
     assert!(get(&plain, "/nginx-health").unwrap().is(200));
-    let secure = stack.address("8443");
-    let url = format!("https://{SITE}:{}/api/method/ping", secure.rsplit(':').next().unwrap());
-    let mut curl = Command::new("curl");
-    curl.args(["--silent", "--fail", "--connect-to", &format!("{SITE}::127.0.0.1:"), "--cacert"]);
-    let answer = curl.arg(stack.path("certs/fullchain.pem")).arg(&url).output().unwrap();
-    assert!(String::from_utf8_lossy(&answer.stdout).contains("pong"), "{answer:?}");
+    assert!(ask_by_https(&stack).contains("pong"));
+    // After a renewal, by the command that stands in the file.
+    make_certificate(&stack.path("certs"));
+    assert_eq!(ask_by_https(&stack), "", "the old one is still shown");
+    let file = fs::read_to_string(stack.path("compose.https.yaml")).unwrap();
+    let renew = file.lines().find_map(|line| line.split_once("After a renewal: `")?.1.split('`').next()).unwrap();
+    type_in(&stack, renew).ok();
+    wait_for("the new certificate", || ask_by_https(&stack).contains("pong").then_some(()));
     for container in [&stack.containers("web")[0], &stack.containers("frontend")[0]] {
         assert_hardened(container);
         let environment = inspect(container, "{{.Config.Env}}");
         assert!(!environment.contains(PASSWORD), "{environment}");
     }
+}
+
+/// Says nothing if it is not the certificate in the directory that is shown.
+fn ask_by_https(stack: &Stack) -> String {
+    let secure = stack.address("8443");
+    let url = format!("https://{SITE}:{}/api/method/ping", secure.rsplit(':').next().unwrap());
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--fail", "--connect-to", &format!("{SITE}::127.0.0.1:"), "--cacert"]);
+    let answer = curl.arg(stack.path("certs/fullchain.pem")).arg(&url).output().unwrap();
+    String::from_utf8_lossy(&answer.stdout).into_owned()
 }
 
 /// Neither root nor a way to become it, and nothing to write to but what is meant for it.
@@ -199,7 +211,9 @@ fn postgres_takes_the_place_of_mariadb() {
 /// What Compose makes of the files, as JSON, with this in `.env`.
 fn config(overrides: &[&str], settings: &[(&str, &str)]) -> Value {
     let stack = Stack::new("config", overrides);
-    settings.iter().for_each(|(variable, value)| stack.set(variable, value));
+    for (variable, value) in settings {
+        stack.set(variable, value);
+    }
     let yaml = stack.compose(&["config"]).ok();
     let mut python = Command::new("/usr/bin/python3");
     python.args(["-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))"]);
@@ -255,19 +269,11 @@ fn every_service_has_limits_a_grace_period_and_a_policy() {
 
 /// `6h` as Compose writes it, which is `6h0m0s` with some versions.
 fn seconds(duration: &str) -> u32 {
-    let (mut sum, mut number) = (0, 0);
-    for letter in duration.chars() {
-        let unit = ['s', 'm', 'h'].iter().position(|unit| *unit == letter);
-        match (letter.to_digit(10), unit) {
-            (Some(digit), _) => number = number * 10 + digit,
-            (None, Some(power)) => {
-                sum += number * [1, 60, 3600][power];
-                number = 0;
-            }
-            (None, None) => panic!("{duration}"),
-        }
-    }
-    sum
+    let seconds = |part: &str| {
+        let (number, unit) = part.split_at(part.len() - 1);
+        number.parse::<u32>().unwrap() * [("s", 1), ("m", 60), ("h", 3600)].iter().find(|it| it.0 == unit).unwrap().1
+    };
+    duration.split_inclusive(char::is_alphabetic).map(seconds).sum()
 }
 
 #[test]
@@ -276,8 +282,8 @@ fn no_password_is_there_unless_somebody_sets_it() {
     stack.compose(&["config"]).ok();
     let all = fs::read_to_string(stack.path(".env")).unwrap();
     for password in ["ADMIN_PASSWORD", "DB_ROOT_PASSWORD"] {
-        let others = all.lines().filter(|line| !line.starts_with(password));
-        fs::write(stack.path(".env"), others.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        let others: Vec<&str> = all.lines().filter(|line| !line.starts_with(password)).collect();
+        fs::write(stack.path(".env"), others.join("\n")).unwrap();
         let said = stack.compose(&["config"]);
         assert_ne!(said.code, Some(0), "{password} is made up");
         let words = said.all();
@@ -315,8 +321,8 @@ fn a_proxy_with_lets_encrypt_stands_before_the_frontend() {
     let all = config(&["letsencrypt"], &[]);
     let proxy = &all["services"]["proxy"];
     assert_eq!(proxy["environment"]["SITE"], SITE);
-    let file = proxy["volumes"].as_array().unwrap().iter().filter_map(Value::as_str);
-    let file = file.filter_map(|volume| volume.strip_suffix(":/etc/caddy/Caddyfile:ro")).next().unwrap();
+    let mut files = proxy["volumes"].as_array().unwrap().iter().filter_map(Value::as_str);
+    let file = files.find_map(|volume| volume.strip_suffix(":/etc/caddy/Caddyfile:ro")).unwrap();
     assert!(file.ends_with("/Caddyfile"), "{proxy}");
     assert!(proxy["ports"].to_string().contains("443"), "{proxy}");
     assert_eq!(all["services"]["frontend"]["environment"]["UPSTREAM_REAL_IP_ADDRESS"], "172.16.0.0/12");
