@@ -8,7 +8,7 @@
 #
 # For linux/amd64 and linux/arm64. Needs BuildKit: any buildx, or DOCKER_BUILDKIT=1 with Docker 20.10.
 
-# Every image that something begins with is an argument. A tag may move; to get the same bytes next year give digests:
+# Every image that something begins with is an argument. A tag may move; to begin with the same images next year give digests:
 #   --build-arg RUST_IMAGE=rust@sha256:… --build-arg FRAPPE_BUILD_IMAGE=frappe/build@sha256:… (see `docker buildx imagetools inspect`)
 ARG RUST_IMAGE=rust:1.95-bookworm
 ARG FRAPPE_BUILD_IMAGE=frappe/build:version-15

@@ -23,11 +23,14 @@ impl Past {
         self.events().iter().filter(|e| is_it(e)).map(|e| e["host"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Who leads, as soon as a call of bench stands still where it was told to.
+    /// Whose step it is, as soon as a call of bench stands still where it was told to. On a busy machine the lease may be
+    /// somebody else's by then, who waits for the guard: the step tells who is at work.
     #[track_caller]
     pub(crate) fn wait_until_stopped(&self) -> String {
         wait_for("a call of bench that stands still", || self.0.join(".stand-in/stopped-at").exists().then_some(()));
-        self.hosts("elected", "").pop().unwrap()
+        let events = self.events();
+        let started = events.iter().rfind(|event| event["event"] == "started").unwrap();
+        started["host"].as_str().unwrap().to_owned()
     }
 
     /// Lets bench go on, and never stand still again.
@@ -78,4 +81,36 @@ impl Past {
 fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A trace of these: a command, and whether it starts or ends.
+    fn traced(calls: &[(&str, &str)]) -> usize {
+        let directory = tempfile::TempDir::new().unwrap();
+        fs::create_dir(directory.path().join(".stand-in")).unwrap();
+        let line = |(argv, event): &(&str, &str)| {
+            let argv: Vec<&str> = argv.split(' ').collect();
+            format!("{}\n", serde_json::json!({"argv": argv, "event": event}))
+        };
+        fs::write(directory.path().join(".stand-in/trace"), calls.iter().map(line).collect::<String>()).unwrap();
+        Past(directory.path().to_owned()).assert_one_after_another(&["new-site", "migrate"])
+    }
+
+    #[test]
+    fn calls_one_after_another_are_counted() {
+        let site = ["start", "end"].map(|event| ("new-site erp.localhost", event));
+        let migrate = ["start", "end"].map(|event| ("--site erp.localhost migrate", event));
+        let other = ("build", "start");
+        assert_eq!(traced(&[site[0], other, site[1], migrate[0], migrate[1], migrate[0], migrate[1]]), 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "began beside another")]
+    fn two_migrations_at_once_are_seen() {
+        let migrate = ["start", "end"].map(|event| ("--site erp.localhost migrate", event));
+        traced(&[migrate[0], migrate[0], migrate[1], migrate[1]]);
+    }
 }

@@ -1,4 +1,5 @@
-//! The target `binary`: one static file, for two architectures, the same whenever and wherever it is built.
+//! The target `binary`: one static file, for two architectures. What has not changed is not built again, wherever the checkout is,
+//! and a remark changes no byte.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -108,6 +108,29 @@ fn what_its_health_says_while_it_waits_serves_is_in_maintenance_and_does_not_ans
     wait_for("an unhealthy replica", || (state(&silent)["Health"]["Status"] == "unhealthy").then_some(()));
 }
 
+/// Answers with a status at the port of its number.
+const STATUSES: &str = r#"
+for (const status of [200, 503, 500, 502, 404, 302])
+    require("http").createServer((_, s) => { s.statusCode = status; s.end(); }).listen(8000 + status, "127.0.0.1");
+"#;
+
+#[test]
+fn nothing_but_an_answer_and_maintenance_is_healthy() {
+    let image = build("frappe", &["--build-arg=IMAGE_REV=v1"]);
+    let server = Container::start("statuses", &["--entrypoint=node", &image, "-e", STATUSES]);
+    let health = |status: u16| {
+        let port = format!("HEALTH_PORT={}", 8000 + status);
+        docker(&["exec", "-e", &port, "-e", "SITE=shop.example", &server.name, "frappe-health"])
+    };
+    wait_for("200", || (health(200).code == Some(0)).then_some(()));
+    assert_eq!(health(503).code, Some(0));
+    for status in [500, 502, 404, 302] {
+        let said = health(status);
+        let words = format!("/api/method/ping of shop.example answers {status}\n");
+        assert_eq!((said.code, said.stdout), (Some(1), words));
+    }
+}
+
 #[test]
 fn what_docker_hears_of_a_start_that_fails() {
     let image = build("frappe", &["--build-arg=IMAGE_REV=v1"]);

@@ -14,6 +14,8 @@ use crate::waiting::wait_for;
 /// Answers with what it was asked, and what a page of the site would make nginx do.
 const BACKEND: &str = r#"
 require("http").createServer((q, s) => {
+    console.log("asked to " + q.method + " " + q.url);
+    if (q.url == "/die") return q.socket.destroy();
     if (q.url.startsWith("/download")) s.setHeader("X-Accel-Redirect", "/protected/private/files/secret.txt");
     if (q.url == "/slow") return setTimeout(() => s.end("slow, but here"), 3000);
     s.setHeader("Content-Type", "application/json");
@@ -76,6 +78,61 @@ fn backends_are_found_that_come_and_those_that_go_are_passed_over() {
         assert!(answer.is(200) && host_of(&answer) == hosts[1], "{answer:?}");
     }
     drop(silent);
+}
+
+/// Listens, and answers no new connection: its queue is full already.
+const HOLE: &str = r#"
+import socket, time
+server = socket.socket()
+server.bind(("0.0.0.0", 8000))
+server.listen(0)
+queued = [socket.socket() for _ in range(4)]
+for client in queued:
+    client.setblocking(False)
+    client.connect_ex(("127.0.0.1", 8000))
+print("full", flush=True)
+time.sleep(600)
+"#;
+
+#[test]
+fn a_machine_that_has_gone_silent_is_passed_over_in_seconds() {
+    let network = Network::new();
+    let hole = network.web(&["python3", "-c", HOLE]);
+    wait_for("a full queue", || hole.logs().contains("full").then_some(()));
+    let _backend = network.web(&["node", "-e", BACKEND]);
+    let (nginx, address) = network.nginx(&[]);
+    wait_for("the backend", || get(&address, "/").filter(|answer| answer.is(200)).map(|_| ()));
+    // Each answer comes, whoever is asked first, within the twenty seconds of `get`.
+    wait_for("one that was asked first and did not answer", || {
+        let answer = get(&address, "/").expect("an answer");
+        assert!(answer.is(200), "{answer:?}");
+        nginx.logs().contains("timed out) while connecting to upstream").then_some(())
+    });
+}
+
+/// How often these backends have been asked to do this.
+fn asked(backends: &[&Container], what: &str) -> usize {
+    let line = format!("asked to {what}");
+    backends.iter().map(|backend| backend.logs().lines().filter(|said| **said == *line).count()).sum()
+}
+
+#[test]
+fn what_may_have_been_done_is_not_done_again_elsewhere() {
+    let network = Network::new();
+    let (_nginx, address) = network.nginx(&[]);
+    let backends = [network.web(&["node", "-e", BACKEND]), network.web(&["node", "-e", BACKEND])];
+    let both = [&backends[0], &backends[1]];
+    let mut hosts = Vec::new();
+    wait_for("both", || {
+        hosts.extend(get(&address, "/").filter(|answer| answer.is(200)).map(|answer| host_of(&answer)));
+        hosts.iter().any(|host| *host != hosts[0]).then_some(())
+    });
+    // What only reads goes on to the next one.
+    assert!(get(&address, "/die").unwrap().is(502));
+    assert_eq!(asked(&both, "GET /die"), 2);
+    let post = format!("POST /die HTTP/1.1\r\nHost: {SITE}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}");
+    assert!(ask(&address, &post).unwrap().is(502));
+    assert_eq!(asked(&both, "POST /die"), 1);
 }
 
 #[test]
@@ -149,15 +206,11 @@ fn a_proxy_that_is_trusted_says_who_the_client_is_and_a_setting_which_site() {
 #[test]
 fn it_answers_what_is_under_way_when_it_is_told_to_quit() {
     let network = Network::new();
-    let _backend = network.web(&["node", "-e", BACKEND]);
+    let backend = network.web(&["node", "-e", BACKEND]);
     let (nginx, address) = network.nginx(&[]);
     wait_for("the backend", || get(&address, "/").filter(|answer| answer.is(200)).map(|_| ()));
     let asking = std::thread::spawn(move || get(&address, "/slow").unwrap());
-    // Asked, by the time that nginx has a connection to the backend.
-    wait_for("the request", || {
-        let said = nginx.exec(&["sh", "-c", "grep -c ' 01 ' /proc/net/tcp"]);
-        (said.stdout.trim() != "0").then_some(())
-    });
+    wait_for("the request", || (asked(&[&backend], "GET /slow") == 1).then_some(()));
     docker(&["kill", "--signal", "QUIT", &nginx.name]).ok();
     assert!(asking.join().unwrap().body().contains("slow, but here"));
     // The engine kills it only after ten seconds, and then the code is another.

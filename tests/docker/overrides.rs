@@ -134,17 +134,29 @@ fn directories_secrets_https_and_read_only_roots_go_together() {
     let redirect = wait_for("a redirect", || get(&plain, "/app").filter(|answer| answer.is(301)));
     assert!(redirect.0.contains(&format!("Location: https://{SITE}/app\r\n")), "{redirect:?}");
     assert!(get(&plain, "/nginx-health").unwrap().is(200));
-    let secure = stack.address("8443");
-    let url = format!("https://{SITE}:{}/api/method/ping", secure.rsplit(':').next().unwrap());
-    let mut curl = Command::new("curl");
-    curl.args(["--silent", "--fail", "--connect-to", &format!("{SITE}::127.0.0.1:"), "--cacert"]);
-    let answer = curl.arg(stack.path("certs/fullchain.pem")).arg(&url).output().unwrap();
-    assert!(String::from_utf8_lossy(&answer.stdout).contains("pong"), "{answer:?}");
+    assert!(ask_by_https(&stack).contains("pong"));
+    // After a renewal, by the command that stands in the file.
+    make_certificate(&stack.path("certs"));
+    assert_eq!(ask_by_https(&stack), "", "the old one is still shown");
+    let file = fs::read_to_string(stack.path("compose.https.yaml")).unwrap();
+    let renew = file.lines().find_map(|line| line.split_once("After a renewal: `")?.1.split('`').next()).unwrap();
+    type_in(&stack, renew).ok();
+    wait_for("the new certificate", || ask_by_https(&stack).contains("pong").then_some(()));
     for container in [&stack.containers("web")[0], &stack.containers("frontend")[0]] {
         assert_hardened(container);
         let environment = inspect(container, "{{.Config.Env}}");
         assert!(!environment.contains(PASSWORD), "{environment}");
     }
+}
+
+/// Says nothing if it is not the certificate in the directory that is shown.
+fn ask_by_https(stack: &Stack) -> String {
+    let secure = stack.address("8443");
+    let url = format!("https://{SITE}:{}/api/method/ping", secure.rsplit(':').next().unwrap());
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--fail", "--connect-to", &format!("{SITE}::127.0.0.1:"), "--cacert"]);
+    let answer = curl.arg(stack.path("certs/fullchain.pem")).arg(&url).output().unwrap();
+    String::from_utf8_lossy(&answer.stdout).into_owned()
 }
 
 /// Neither root nor a way to become it, and nothing to write to but what is meant for it.
@@ -194,9 +206,12 @@ fn postgres_takes_the_place_of_mariadb() {
     assert_eq!(rows.trim(), "1", "Administrator is there");
 }
 
-/// What Compose makes of the files, as JSON.
-fn config(overrides: &[&str]) -> Value {
+/// What Compose makes of the files, as JSON, with this in `.env`.
+fn config(overrides: &[&str], settings: &[(&str, &str)]) -> Value {
     let stack = Stack::new("config", overrides);
+    for (variable, value) in settings {
+        stack.set(variable, value);
+    }
     let yaml = stack.compose(&["config"]).ok();
     let mut python = Command::new("/usr/bin/python3");
     python.args(["-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))"]);
@@ -208,36 +223,87 @@ fn config(overrides: &[&str]) -> Value {
 
 #[test]
 fn every_service_has_limits_a_grace_period_and_a_policy() {
-    let all = config(&[]);
+    let all = config(&[], &[]);
     let services = all["services"].as_object().unwrap();
-    assert_eq!(services.len(), 9);
-    for (name, service) in services {
-        for path in ["/deploy/resources/limits/memory", "/stop_grace_period", "/restart", "/healthcheck"] {
-            assert!(service.pointer(path).is_some(), "{name} has no {path}");
-        }
+    // Memory, how long a stop may take, and for how long failures of the healthcheck do not count.
+    let table = [
+        ("web", "2G", "60s", "6h"),
+        ("worker-short", "1G", "360s", ""),
+        ("worker-long", "1G", "1560s", ""),
+        ("scheduler", "512M", "30s", ""),
+        ("websocket", "512M", "15s", "6h"),
+        ("frontend", "256M", "130s", "6h"),
+        ("db", "2G", "120s", "2m"),
+        ("redis-queue", "512M", "30s", ""),
+        ("redis-cache", "512M", "10s", ""),
+    ];
+    assert_eq!(services.len(), table.len());
+    for (name, memory, grace, start) in table {
+        let service = &services[name];
+        let said = |path: &str| service.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        assert_eq!(said("/deploy/resources/limits/memory"), memory, "{name}");
+        assert_eq!(seconds(said("/stop_grace_period")), seconds(grace), "{name}");
+        assert_eq!(seconds(said("/healthcheck/start_period")), seconds(start), "{name}");
+        assert_eq!(said("/restart"), "unless-stopped", "{name}");
+        let is_watched = said("/healthcheck/test/0").starts_with("CMD");
+        assert_eq!(is_watched, !name.starts_with("worker") && name != "scheduler", "{name}");
         assert_eq!(service.get("ports").is_some(), name == "frontend", "{name}");
         assert!(service.get("depends_on").is_none(), "{name}");
         let is_ours = service["image"].as_str().unwrap().contains("stack");
         let leads = service["environment"]["IS_LEADER"] != "0";
         assert!(!is_ours || leads == (name == "web"), "{name}: {service}");
+        assert!(!is_ours || service["environment"]["BELLWETHER_ON_FAILURE"] == "hold", "{name}: {service}");
     }
-    assert_eq!(services["worker-long"]["stop_grace_period"], "1560s");
+    // nginx answers what is under way only if it is told by this.
+    assert_eq!(services["frontend"]["stop_signal"], "SIGQUIT");
+    // The lease and the jobs are nothing to make room with.
+    for (name, policy, is_kept) in [("redis-queue", "noeviction", "yes"), ("redis-cache", "allkeys-lru", "no")] {
+        let words: Vec<&str> = services[name]["command"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        for pair in [["--maxmemory-policy", policy], ["--appendonly", is_kept]] {
+            assert!(words.windows(2).any(|words| words == pair), "{name}: {words:?}");
+        }
+    }
+}
+
+/// `6h` as Compose writes it, which is `6h0m0s` with some versions.
+fn seconds(duration: &str) -> u32 {
+    let seconds = |part: &str| {
+        let (number, unit) = part.split_at(part.len() - 1);
+        number.parse::<u32>().unwrap() * [("s", 1), ("m", 60), ("h", 3600)].iter().find(|it| it.0 == unit).unwrap().1
+    };
+    duration.split_inclusive(char::is_alphabetic).map(seconds).sum()
 }
 
 #[test]
 fn no_password_is_there_unless_somebody_sets_it() {
     let stack = Stack::new("unset", &[]);
+    stack.compose(&["config"]).ok();
+    let all = fs::read_to_string(stack.path(".env")).unwrap();
+    for password in ["ADMIN_PASSWORD", "DB_ROOT_PASSWORD"] {
+        let others: Vec<&str> = all.lines().filter(|line| !line.starts_with(password)).collect();
+        fs::write(stack.path(".env"), others.join("\n")).unwrap();
+        let said = stack.compose(&["config"]);
+        assert_ne!(said.code, Some(0), "{password} is made up");
+        let words = said.all();
+        assert!(words.contains(password) && words.contains("set it in .env"), "{password}: {words}");
+    }
     fs::copy(stack.path(".env.example"), stack.path(".env")).unwrap();
-    let said = stack.compose(&["config"]);
-    assert_ne!(said.code, Some(0));
-    assert!(said.all().contains("set it in .env"), "{}", said.all());
+    assert_ne!(stack.compose(&["config"]).code, Some(0), "the example sets none");
 }
 
 #[test]
 fn the_ten_apps_have_a_list_an_order_and_limits() {
-    let all = config(&["apps"]);
+    let all = config(&["apps"], &[]);
     let web = &all["services"]["web"];
-    assert_eq!(web["deploy"]["resources"]["limits"]["memory"], "4G");
+    let limits = |all: &Value, name: &str| {
+        let limits = &all["services"][name]["deploy"]["resources"]["limits"];
+        // Some versions write 2.0, some "2".
+        ["cpus", "memory"].map(|what| limits[what].to_string().trim_matches('"').trim_end_matches(".0").to_owned())
+    };
+    assert_eq!([limits(&all, "web"), limits(&all, "db")], [["2", "4G"], ["1", "2G"]]);
+    let own = [("WEB_CPUS", "1.5"), ("WEB_MEMORY", "3G"), ("DB_CPUS", "0.7"), ("DB_MEMORY", "5G")];
+    let own = config(&["apps"], &own);
+    assert_eq!([limits(&own, "web"), limits(&own, "db")], [["1.5", "3G"], ["0.7", "5G"]]);
     let list = Path::new(crate::docker::PROJECT).join("compose/apps.all.json.example");
     let list: Value = serde_json::from_str(&fs::read_to_string(list).unwrap()).unwrap();
     let names: Vec<&str> =
@@ -250,12 +316,12 @@ fn the_ten_apps_have_a_list_an_order_and_limits() {
 
 #[test]
 fn a_proxy_with_lets_encrypt_stands_before_the_frontend() {
-    let all = config(&["letsencrypt"]);
+    let all = config(&["letsencrypt"], &[]);
     let proxy = &all["services"]["proxy"];
-    assert_eq!(
-        proxy["command"],
-        serde_json::json!(["caddy", "reverse-proxy", "--from", SITE, "--to", "frontend:8080"])
-    );
+    assert_eq!(proxy["environment"]["SITE"], SITE);
+    let mut files = proxy["volumes"].as_array().unwrap().iter().filter_map(Value::as_str);
+    let file = files.find_map(|volume| volume.strip_suffix(":/etc/caddy/Caddyfile:ro")).unwrap();
+    assert!(file.ends_with("/Caddyfile"), "{proxy}");
     assert!(proxy["ports"].to_string().contains("443"), "{proxy}");
     assert_eq!(all["services"]["frontend"]["environment"]["UPSTREAM_REAL_IP_ADDRESS"], "172.16.0.0/12");
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::docker::{PROJECT, Said, command};
 use crate::history::Past;
-use crate::stack::{PASSWORD, SMALL, Stack, get, inspect};
+use crate::stack::{PASSWORD, SMALL, Stack, get, inspect, wait_for_log};
 use crate::waiting::wait_for;
 
 /// A block of a page of `compose/`, by the words behind its language.
@@ -67,9 +67,16 @@ fn a_failed_migration_is_repaired_by_the_page() {
         assert!(seen.contains(words), "{words}: {seen}");
     }
     assert!(!seen.contains(PASSWORD), "a password in {seen}");
+    // Who follows holds, as who leads: nobody is started again and again.
+    stack.up(&["--no-recreate", "worker-short"]);
+    let worker = &stack.containers("worker-short")[0];
+    wait_for_log(worker, "until `bellwether retry`");
+    assert_eq!(inspect(worker, "{{.State.Status}} {{.RestartCount}}"), "running 0");
     type_in(&stack, &block("FAILED-MIGRATION.md", "retry")).ok();
     stack.wait_until_ready("v2");
     stack.wait_until_answered_by(4);
+    wait_for_log(worker, "started");
+    assert_eq!(inspect(worker, "{{.State.Status}} {{.RestartCount}}"), "running 0");
     let new = stack.containers("web").split_off(2);
     type_in(&stack, &block("README.md", "update-finish").replace("web=3", "web=2")).ok();
     // The old ones are gone, and the new ones have gone on serving all the while.

@@ -16,6 +16,8 @@ use crate::waiting::wait_for;
 
 pub(crate) const SITE: &str = "erp.localhost";
 pub(crate) const PASSWORD: &str = "s3cret-of-the-stack";
+/// After this much silence somebody else may take a step over.
+pub(crate) const STALE: Duration = Duration::from_secs(3);
 /// All that a site needs to be made and looked at.
 pub(crate) const SMALL: [&str; 5] = ["db", "redis-cache", "redis-queue", "web", "frontend"];
 
@@ -68,7 +70,7 @@ impl Stack {
         stack.set("HTTP_PORT", "127.0.0.1:");
         stack.set("ADMIN_PASSWORD", PASSWORD);
         stack.set("DB_ROOT_PASSWORD", PASSWORD);
-        stack.set("STEP_STALE_SECS", "3");
+        stack.set("STEP_STALE_SECS", &STALE.as_secs().to_string());
         for (variable, what) in [("SITES_VOLUME", "sites"), ("LOGS_VOLUME", "logs")] {
             let volume = format!("{}-{what}", stack.name);
             docker(&["volume", "create", &volume]).ok();
