@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::backing::{Backing, SITE, Volume, inspect};
+use crate::backing::{Backing, SITE, SITES, Volume, inspect};
 use crate::docker::{Container, Said, build, docker};
 use crate::waiting::wait_for;
 
@@ -172,7 +172,7 @@ fn what_docker_hears_of_a_start_that_fails() {
 fn every_service_ends_at_once_when_it_is_asked_to() {
     let image = build("frappe", &["--build-arg=IMAGE_REV=v1"]);
     let sites = Volume::new();
-    let mount = format!("{}:/home/frappe/frappe-bench/sites", sites.0);
+    let mount = format!("{}:{SITES}", &*sites);
     let options = ["-v", &mount, "-e", "IS_LEADER=0"];
     let ready = "touch sites/.ready_v1 && echo '{}' >sites/common_site_config.json";
     run(&[&options[..], &["--entrypoint=bash"]].concat(), &image, &["-c", ready]).ok();
