@@ -110,7 +110,7 @@ fn stops_in_order(replica: &Container) {
         let request = begin_a_request(replica);
         let stop = scope.spawn(|| assert_eq!(replica.stop("60"), 0));
         for service in ["websocket", "worker-long", "worker-short"] {
-            replica.wait_for_log(&format!("{service}: ended with exit code 0"));
+            replica.wait_for_log(&end_of(service));
         }
         // All are told to stop at once, but for those that somebody needs.
         let wanted = replica.exec(&["s6-svstat", "-o", "wantedup", "/run/service/gunicorn"]).ok();
@@ -121,14 +121,18 @@ fn stops_in_order(replica: &Container) {
     });
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("pong"), "{answer}");
     let log = replica.logs();
-    let ended = |service: &str| {
-        // Some have no word on SIGTERM.
-        let ends = ["ended with exit code 0", "killed by signal 15"].map(|end| format!("{service}: {end}"));
-        let found = ends.iter().find_map(|end| log.find(end));
-        found.unwrap_or_else(|| panic!("{service} was not brought down: {log}"))
-    };
+    let ended =
+        |service: &str| log.find(&end_of(service)).unwrap_or_else(|| panic!("{service} was not brought down: {log}"));
     assert!(ALL.iter().all(|service| ended(service) > 0));
     assert!(ended("nginx") < ended("gunicorn"), "{log}");
+}
+
+/// What is said of a service that has been asked to end. Two have no word on SIGTERM, so it ends them.
+fn end_of(service: &str) -> String {
+    match service {
+        "websocket" | "scheduler" => format!("{service}: killed by signal 15"),
+        _ => format!("{service}: ended with exit code 0"),
+    }
 }
 
 /// Half of a request: nginx waits for the rest of it, and gunicorn has not heard of it.
@@ -183,7 +187,7 @@ fn a_role_is_its_services_and_no_others() {
         let log = replica.logs();
         for service in *services {
             // A shell that has not become its service dies of the signal that the service is to have.
-            assert!(log.contains(&format!("{service}: ended with exit code 0")), "{settings:?}: {service}: {log}");
+            assert!(log.contains(&end_of(service)), "{settings:?}: {service}: {log}");
         }
     }
 }
