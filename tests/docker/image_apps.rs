@@ -8,6 +8,7 @@ use std::process::Command;
 
 use crate::apps::{Apps, checkout, program};
 use crate::docker::{Image, PROJECT, Said, docker, docker_in, name};
+use crate::rollout::block;
 use serde_json::json;
 
 /// Of the apps in these tests; no two alike, and none that could stand anywhere by accident.
@@ -19,15 +20,13 @@ const OTHER: &str = "0therTok3nOfDeltaK9tz";
 /// As it has to stand in a URL.
 const SPECIAL_IN_URL: &str = "sp3c%21al%2F%3F%23%5B%5D%40%3A%25%26%3D%2B%20%24Tok3nOfBeta";
 
-/// What goes by `base64 -w0` in a shell.
+/// The block of the page, with a tag of this test's.
 fn build_as_the_readme_says(directory: &Path, tag: &str) -> Said {
     let docker = Path::new(PROJECT).join("tests/docker/bin");
     let path = format!("{}:{}", docker.display(), std::env::var("PATH").unwrap());
-    let script = format!(
-        "docker buildx build --no-cache-filter=builder \
-         --build-arg APPS_JSON_BASE64=\"$(base64 -w0 apps.json)\" -t {tag} ."
-    );
-    Command::new("sh").current_dir(directory).args(["-c", &script]).env("PATH", path).output().unwrap().into()
+    let script = block("README.md", "build-argument").replace("frappe-prod-image:latest", tag);
+    assert!(script.contains(tag), "{script}");
+    Command::new("sh").current_dir(directory).args(["-euc", &script]).env("PATH", path).output().unwrap().into()
 }
 
 /// A build of the target `own-bench` in the project, with this as its secret.

@@ -84,7 +84,8 @@ fn a_failed_migration_is_repaired_by_the_page() {
     assert!(new.iter().all(|id| inspect(id, "{{.Config.Image}}").ends_with(":v2")));
     stack.wait_until_answered_by(2);
     past.assert_all_done_once("v2");
-    assert_eq!(stack.status()["state"], "ready");
+    let seen = type_in(&stack, &block("FAILED-MIGRATION.md", "afterwards")).ok();
+    assert!(seen.contains("revision v2: ready") && seen.contains("healthy"), "{seen}");
     let failed = past.events().iter().filter(|e| e["event"] == "failed" && e["step"] == "migrate").count();
     assert_eq!(failed, 1, "{:#?}", past.events());
 }
