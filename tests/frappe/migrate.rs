@@ -287,7 +287,7 @@ fn each_revision_has_a_backup_of_its_own_and_none_is_forgotten() {
     assert_eq!(code, 78, "{log}");
     let undo = lines_after(&log, "to bring back what was before:");
     assert_eq!(undo.len(), 3, "{undo:?}");
-    assert!(undo[0].ends_with("# before v2") && undo[1].ends_with("# before v3"), "{undo:?}");
+    assert!(undo[0].ends_with("# before v2") && undo[1].ends_with("# before v3, the newest"), "{undo:?}");
     assert_eq!(stack.bellwether(&["retry"]).0, 0);
     stack.boot_well();
     assert_eq!(stack.trace().of("backup").len(), 2);
