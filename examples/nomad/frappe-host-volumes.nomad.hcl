@@ -313,6 +313,9 @@ job "frappe" {
       port "http" {
         to = 8080
       }
+      port "callback" {
+        to = 8081
+      }
       port "socketio" {
         to = 9000
       }
@@ -341,12 +344,13 @@ job "frappe" {
       config {
         image           = "${var.image}:${var.rev}"
         args            = ["frappe-service", "nginx"]
-        ports           = ["http"]
+        ports           = ["http", "callback"]
         readonly_rootfs = true
         cap_drop        = ["all"]
         security_opt    = ["no-new-privileges"]
+        # On disk: uploads are here until they are complete, and a tmpfs counts as memory.
         mount {
-          type   = "tmpfs"
+          type   = "volume"
           target = "/tmp"
         }
         mount {
@@ -367,6 +371,7 @@ job "frappe" {
         REDIS_QUEUE           = local.redis_queue
         BELLWETHER_ON_FAILURE = "hold"
         SOCKETIO              = "${NOMAD_ADDR_socketio}"
+        SOCKETIO_CALLBACK     = "${NOMAD_ADDR_callback}"
       }
 
       # nginx has one backend; each frontend takes one of those that are healthy, and another when that one goes.

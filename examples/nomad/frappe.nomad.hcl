@@ -293,6 +293,9 @@ job "frappe" {
       port "http" {
         to = 8080
       }
+      port "callback" {
+        to = 8081
+      }
       port "socketio" {
         to = 9000
       }
@@ -321,7 +324,7 @@ job "frappe" {
       config {
         image           = "${var.image}:${var.rev}"
         args            = ["frappe-service", "nginx"]
-        ports           = ["http"]
+        ports           = ["http", "callback"]
         readonly_rootfs = true
         cap_drop        = ["all"]
         security_opt    = ["no-new-privileges"]
@@ -330,8 +333,9 @@ job "frappe" {
           source = "frappe-sites"
           target = "/home/frappe/frappe-bench/sites"
         }
+        # On disk: uploads are here until they are complete, and a tmpfs counts as memory.
         mount {
-          type   = "tmpfs"
+          type   = "volume"
           target = "/tmp"
         }
         mount {
@@ -347,6 +351,7 @@ job "frappe" {
         REDIS_QUEUE           = local.redis_queue
         BELLWETHER_ON_FAILURE = "hold"
         SOCKETIO              = "${NOMAD_ADDR_socketio}"
+        SOCKETIO_CALLBACK     = "${NOMAD_ADDR_callback}"
       }
 
       # nginx has one backend; each frontend takes one of those that are healthy, and another when that one goes.

@@ -12,6 +12,7 @@ mod image_boot;
 mod leaders;
 mod nginx;
 mod overrides;
+mod readme;
 mod rollout;
 mod s6;
 mod s6_compose;
@@ -19,5 +20,6 @@ mod s6_examples;
 mod s6_stage;
 mod s6_trees;
 mod stack;
+mod tls;
 #[path = "../waiting/mod.rs"]
 mod waiting;

@@ -21,7 +21,7 @@ require("http").createServer((q, s) => {
     s.setHeader("Content-Type", "application/json");
     s.end(JSON.stringify({host: require("os").hostname(), url: q.url, headers: q.headers, filler: "x".repeat(2000)}));
 }).on("upgrade", (q, socket) => {
-    socket.end("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nupgraded " + q.headers.origin);
+    socket.end("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nupgraded " + q.headers.origin + " at " + q.headers.host);
 }).listen(Number(process.argv[1] || 8000), "0.0.0.0");
 "#;
 
@@ -135,54 +135,138 @@ fn what_may_have_been_done_is_not_done_again_elsewhere() {
     assert_eq!(asked(&both, "POST /die"), 1);
 }
 
-#[test]
-fn what_it_serves_itself_and_what_it_passes_on() {
-    let network = Network::new();
+/// A directory of sites with these files in it, and what `docker run` wants for it.
+fn sites(files: &[(&str, &str)]) -> (TempDir, String) {
     let sites = TempDir::new().unwrap();
-    for (path, text) in [
-        ("assets/app/desk.bundle.ABCD2345.js", "x".repeat(1000)),
-        ("assets/app/logo.txt", "logo".to_owned()),
-        (&format!("{SITE}/public/files/page.html"), "<script>".to_owned()),
-        (&format!("{SITE}/private/files/secret.txt"), "the secret".to_owned()),
-    ] {
+    for (path, text) in files {
         let path = sites.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
     std::os::unix::fs::chown(sites.path(), Some(1000), Some(1000)).unwrap();
-    let backend = network.web(&["node", "-e", BACKEND]);
     let mount = format!("{}:/home/frappe/frappe-bench/sites:ro", sites.path().display());
-    let settings = ["--env", "SOCKETIO=web:8000", "--env", "CLIENT_MAX_BODY_SIZE=1k", "--volume", &mount];
-    let (_nginx, address) = network.nginx(&settings);
+    (sites, mount)
+}
+
+/// The answer to this is OK, with all these words.
+#[track_caller]
+fn assert_has(address: &str, path: &str, words: &[&str]) {
+    let answer = get(address, path).unwrap();
+    for words in [&["200 OK"], words].concat() {
+        assert!(answer.0.contains(words), "{path}, {words}: {answer:?}");
+    }
+}
+
+#[test]
+fn what_it_serves_itself_and_what_it_passes_on() {
+    let network = Network::new();
+    let secret = format!("{SITE}/private/files/secret.txt");
+    let bundle = "x".repeat(1000);
+    let files =
+        [("assets/app/desk.bundle.ABCD2345.js", &*bundle), ("assets/app/logo.txt", "logo"), (&secret, "the secret")];
+    let (_sites, mount) = sites(&files);
+    let _backend = network.web(&["node", "-e", BACKEND]);
+    let (_nginx, address) = network.nginx(&["--env", "CLIENT_MAX_BODY_SIZE=1k", "--volume", &mount]);
     wait_for("the backend", || get(&address, "/").filter(|answer| answer.is(200)).map(|_| ()));
-    let has = |path: &str, words: &[&str]| {
-        let answer = get(&address, path).unwrap();
-        for words in words {
-            assert!(answer.0.contains(words), "{path}, {words}: {answer:?}");
-        }
-    };
-    has("/assets/app/desk.bundle.ABCD2345.js", &["200 OK", "max-age=31536000, immutable"]);
-    has("/assets/app/logo.txt", &["200 OK", "max-age=3600", "logo"]);
-    has("/assets/app/none.js", &["404 Not Found"]);
-    has("/files/page.html", &["200 OK", "Content-Disposition: attachment", "<script>"]);
-    has("/files/none.html", &["200 OK", "\"url\":\"/files/none.html\""]);
+    let has = |path: &str, words: &[&str]| assert_has(&address, path, words);
+    has("/assets/app/desk.bundle.ABCD2345.js", &["max-age=31536000, immutable", SAFE[0]]);
+    has("/assets/app/logo.txt", &["max-age=3600", "logo"]);
+    assert!(get(&address, "/assets/app/none.js").unwrap().is(404));
     has("/private/files/secret.txt", &["\"url\":\"/private/files/secret.txt\""]);
-    has("/protected/private/files/secret.txt", &["404 Not Found"]);
-    has("/download", &["200 OK", "the secret"]);
+    assert!(get(&address, "/protected/private/files/secret.txt").unwrap().is(404));
+    has("/download", &["the secret"]);
     let site = format!("\"x-frappe-site-name\":\"{SITE}\"");
-    has("/app", &["200 OK", &site, "\"x-use-x-accel-redirect\":\"True\"", "\"x-forwarded-proto\":\"http\""]);
+    has("/app", &[&site, "\"x-use-x-accel-redirect\":\"True\"", "\"x-forwarded-proto\":\"http\""]);
     let say = |head: &str| ask(&address, &format!("{head}\r\nHost: {SITE}\r\nConnection: close\r\n\r\n")).unwrap();
     let zipped = say("GET /app HTTP/1.1\r\nAccept-Encoding: gzip");
     assert!(zipped.0.contains("Content-Encoding: gzip"), "{zipped:?}");
     assert!(say("POST /app HTTP/1.1\r\nContent-Length: 2000").is(413), "an upload of 2 kB where 1 kB is allowed");
-    // Nobody may say by himself who he is.
-    let spoofed = say("GET /app HTTP/1.1\r\nX-Forwarded-For: 6.6.6.6");
+    // Nobody may say by himself who he is, nor how he came.
+    let spoofed = say("GET /app HTTP/1.1\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https");
     assert!(!spoofed.0.contains("6.6.6.6"), "{spoofed:?}");
-    let upgrade =
-        format!("GET /socket.io/ HTTP/1.1\r\nHost: {SITE}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
-    let upgraded = ask(&address, &upgrade).unwrap();
-    assert!(upgraded.is(101) && upgraded.0.contains(&format!("upgraded http://{SITE}")), "{upgraded:?}");
-    drop(backend);
+    assert!(spoofed.0.contains("\"x-forwarded-proto\":\"http\""), "{spoofed:?}");
+    assert!(!spoofed.0.contains("Strict-Transport-Security"), "{spoofed:?}");
+}
+
+/// Headers that everything has.
+const SAFE: [&str; 3] = ["X-Content-Type-Options: nosniff", "X-Frame-Options: SAMEORIGIN", "Referrer-Policy: "];
+
+#[test]
+fn what_somebody_has_uploaded_is_no_page_of_the_site() {
+    let network = Network::new();
+    let pages = ["page.html", "page.SHTML", "drawing.svgz", "feed.atom", "of-no-kind"];
+    let others = ["picture.png", "letter.pdf", "LETTER.PDF"];
+    let paths = [&pages[..], &others].concat().into_iter().map(|name| format!("{SITE}/public/files/{name}"));
+    let paths: Vec<String> = paths.collect();
+    let files: Vec<(&str, &str)> = paths.iter().map(|path| (&**path, "<script>")).collect();
+    let (_sites, mount) = sites(&files);
+    let _backend = network.web(&["node", "-e", BACKEND]);
+    let (_nginx, address) = network.nginx(&["--volume", &mount]);
+    for (names, is_attached) in [(&pages[..], true), (&others, false)] {
+        for name in names {
+            let path = format!("/files/{name}");
+            assert_has(&address, &path, &[&["<script>"], &SAFE[..]].concat());
+            let answer = get(&address, &path).unwrap();
+            assert_eq!(answer.0.contains("Content-Disposition: attachment"), is_attached, "{answer:?}");
+        }
+    }
+    // What is not there is the application's, which says itself how it is to be shown.
+    wait_for("the backend", || get(&address, "/").filter(|answer| answer.is(200)).map(|_| ()));
+    let answer = get(&address, "/files/none.html").unwrap();
+    assert!(answer.is(200) && answer.0.contains("\"url\":\"/files/none.html\""), "{answer:?}");
+    assert!(!answer.0.contains("Content-Disposition"), "{answer:?}");
+}
+
+/// What a browser asks, of a page of this origin.
+fn connect(address: &str, target: &str, origin: &str) -> Answer {
+    let head = format!("GET {target} HTTP/1.1\r\nHost: {SITE}:8080\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+    let origin = if origin.is_empty() { String::new() } else { format!("Origin: {origin}\r\n") };
+    ask(address, &format!("{head}{origin}\r\n")).unwrap()
+}
+
+#[test]
+fn the_websocket_server_asks_nobody_but_us_who_somebody_is() {
+    let network = Network::new();
+    let _backend = network.web(&["node", "-e", BACKEND]);
+    let settings = ["--env", "SOCKETIO=web:8000", "--env", "SOCKETIO_CALLBACK=front:8081", "--network-alias", "front"];
+    let (nginx, address) = network.nginx(&settings);
+    wait_for("the backend", || get(&address, "/").filter(|answer| answer.is(200)).map(|_| ()));
+    for origin in ["", &format!("http://{SITE}:8080"), &format!("https://{}", SITE.to_uppercase())] {
+        let answer = connect(&address, "/socket.io/", origin);
+        assert!(
+            answer.is(101) && answer.0.contains(&format!("upgraded http://front:8081/{SITE} at front:8081")),
+            "{answer:?}"
+        );
+    }
+    for origin in ["http://evil.test", &format!("http://{SITE}.evil.test"), "http://evil.test:8080", "null"] {
+        let answer = connect(&address, "/socket.io/", origin);
+        assert!(answer.is(403), "{origin}: {answer:?}");
+    }
+    // The request's first line and its header name different hosts: the first one counts, for all that is told.
+    let answer = connect(&address, "http://evil.test/socket.io/", "");
+    assert!(answer.0.contains("upgraded http://front:8081/evil.test at front:8081"), "{answer:?}");
+    let answer =
+        ask(&address, &format!("GET http://evil.test/app HTTP/1.1\r\nHost: {SITE}\r\nConnection: close\r\n\r\n"));
+    let answer = answer.unwrap();
+    for words in ["\"host\":\"evil.test\"", "\"x-frappe-site-name\":\"evil.test\""] {
+        assert!(answer.0.contains(words), "{words}: {answer:?}");
+    }
+    // What it asks then.
+    let callback = address.replace(":8080", ":8081");
+    let answer = get(&callback, "/one.site/api/method/who%20is?sid=a%20secret").unwrap();
+    for words in [
+        "\"host\":\"one.site\"",
+        "\"x-frappe-site-name\":\"one.site\"",
+        "\"url\":\"/api/method/who%20is?sid=a%20secret\"",
+    ] {
+        assert!(answer.is(200) && answer.0.contains(words), "{words}: {answer:?}");
+    }
+    assert!(get(&callback, "/one.site/app").unwrap().is(404) && get(&callback, "/").unwrap().is(404));
+    assert!(!nginx.logs().contains("secret"), "{}", nginx.logs());
+    // Where both are in one container nobody else has to come in.
+    let (_alone, alone) = network.nginx(&["--env", "SOCKETIO=web:8000"]);
+    assert!(get(&alone.replace(":8080", ":8081"), "/").is_none());
+    wait_for("the backend", || connect(&alone, "/socket.io/", "").is(101).then_some(()));
 }
 
 #[test]

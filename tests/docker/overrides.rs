@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::docker::docker;
 use crate::history::Past;
 use crate::rollout::{block, type_in};
-use crate::stack::{PASSWORD, SITE, SMALL, Stack, get, inspect, prepare, volume, wait_for_log};
+use crate::stack::{PASSWORD, SITE, SMALL, Stack, ask, get, inspect, prepare, volume, wait_for_log};
+use crate::tls::{answer_of, make_certificate};
 use crate::waiting::wait_for;
 
 #[test]
@@ -55,8 +56,7 @@ fn the_readme_is_followed_word_by_word() {
     let address = stack.address("8080");
     let page = get(&address, "/assets/assets.json").unwrap();
     assert!(page.is(200) && page.body().contains("frappe.bundle.js"), "{page:?}");
-    let answer = get(&address, "/socket.io/?EIO=4").unwrap();
-    assert!(answer.is(200) && answer.body().contains("websocket"), "{answer:?}");
+    assert_knows_who_asks(&address);
     for worker in ["worker-short", "worker-long", "scheduler"] {
         wait_for_log(&stack.containers(worker)[0], "started");
     }
@@ -67,6 +67,19 @@ fn the_readme_is_followed_word_by_word() {
     );
     type_in(&stack, &literal("scale")).ok();
     stack.wait_until_answered_by(5);
+}
+
+/// The websocket server knows whose session it is: it has asked the application, through nginx.
+#[track_caller]
+pub(crate) fn assert_knows_who_asks(address: &str) {
+    let request = format!(
+        "GET /socket.io/?EIO=4 HTTP/1.1\r\nHost: {SITE}:8080\r\nOrigin: http://{SITE}:8080\r\nCookie: sid=abc\r\nConnection: close\r\n\r\n"
+    );
+    let answer = wait_for("the websocket server", || ask(address, &request).filter(|answer| answer.is(200)));
+    let body: Value = serde_json::from_str(answer.body()).unwrap();
+    assert_eq!(body["user"], format!("owner of session abc of {SITE}"), "{answer:?}");
+    assert_eq!(body["site"], SITE, "{answer:?}");
+    assert!(!answer.0.contains("Access-Control-Allow-Origin"), "{answer:?}");
 }
 
 /// Volumes whose names are the page's, so to speak.
@@ -134,29 +147,23 @@ fn directories_secrets_https_and_read_only_roots_go_together() {
     let redirect = wait_for("a redirect", || get(&plain, "/app").filter(|answer| answer.is(301)));
     assert!(redirect.0.contains(&format!("Location: https://{SITE}/app\r\n")), "{redirect:?}");
     assert!(get(&plain, "/nginx-health").unwrap().is(200));
-    assert!(ask_by_https(&stack).contains("pong"));
+    let answer = answer_of(&stack, "frontend");
+    // The application knows it, too, and so marks its cookies.
+    for words in ["pong", "\"scheme\": \"https\"", "strict-transport-security: max-age=31536000"] {
+        assert!(answer.contains(words), "{words}: {answer}");
+    }
     // After a renewal, by the command that stands in the file.
     make_certificate(&stack.path("certs"));
-    assert_eq!(ask_by_https(&stack), "", "the old one is still shown");
+    assert_eq!(answer_of(&stack, "frontend"), "", "the old one is still shown");
     let file = fs::read_to_string(stack.path("compose.https.yaml")).unwrap();
     let renew = file.lines().find_map(|line| line.split_once("After a renewal: `")?.1.split('`').next()).unwrap();
     type_in(&stack, renew).ok();
-    wait_for("the new certificate", || ask_by_https(&stack).contains("pong").then_some(()));
+    wait_for("the new certificate", || answer_of(&stack, "frontend").contains("pong").then_some(()));
     for container in [&stack.containers("web")[0], &stack.containers("frontend")[0]] {
         assert_hardened(container);
         let environment = inspect(container, "{{.Config.Env}}");
         assert!(!environment.contains(PASSWORD), "{environment}");
     }
-}
-
-/// Says nothing if it is not the certificate in the directory that is shown.
-fn ask_by_https(stack: &Stack) -> String {
-    let secure = stack.address("8443");
-    let url = format!("https://{SITE}:{}/api/method/ping", secure.rsplit(':').next().unwrap());
-    let mut curl = Command::new("curl");
-    curl.args(["--silent", "--fail", "--connect-to", &format!("{SITE}::127.0.0.1:"), "--cacert"]);
-    let answer = curl.arg(stack.path("certs/fullchain.pem")).arg(&url).output().unwrap();
-    String::from_utf8_lossy(&answer.stdout).into_owned()
 }
 
 /// Neither root nor a way to become it, and nothing to write to but what is meant for it.
@@ -170,23 +177,13 @@ fn assert_hardened(container: &str) {
     let said = exec("touch /home/frappe/frappe-bench/x");
     assert!(said.all().contains("Read-only file system"), "{}", said.all());
     exec("touch /tmp/x").ok();
+    assert!(!exec("df --output=fstype /tmp").ok().contains("tmpfs"), "what is uploaded is in memory");
 }
 
 fn write_for_user(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o400)).unwrap();
     chown(path, Some(1000), Some(1000)).unwrap();
-}
-
-fn make_certificate(directory: &Path) {
-    let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", &format!("/CN={SITE}")]);
-    openssl.args(["-addext", &format!("subjectAltName=DNS:{SITE}"), "-keyout", "privkey.pem", "-out", "fullchain.pem"]);
-    let output = openssl.current_dir(directory).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    for name in ["privkey.pem", "fullchain.pem"] {
-        chown(directory.join(name), Some(1000), Some(1000)).unwrap();
-    }
 }
 
 #[test]
@@ -285,7 +282,7 @@ fn no_password_is_there_unless_somebody_sets_it() {
         let said = stack.compose(&["config"]);
         assert_ne!(said.code, Some(0), "{password} is made up");
         let words = said.all();
-        assert!(words.contains(password) && words.contains("set it in .env"), "{password}: {words}");
+        assert!(words.contains(&format!("{password} is not set in .env")), "{password}: {words}");
     }
     fs::copy(stack.path(".env.example"), stack.path(".env")).unwrap();
     assert_ne!(stack.compose(&["config"]).code, Some(0), "the example sets none");
@@ -312,18 +309,6 @@ fn the_ten_apps_have_a_list_an_order_and_limits() {
     assert_eq!(names.len() + 1, 10);
     assert_eq!(web["environment"]["APPS"], names.join(" "));
     assert!(list.as_array().unwrap().iter().all(|app| !app["branch"].as_str().unwrap().is_empty()));
-}
-
-#[test]
-fn a_proxy_with_lets_encrypt_stands_before_the_frontend() {
-    let all = config(&["letsencrypt"], &[]);
-    let proxy = &all["services"]["proxy"];
-    assert_eq!(proxy["environment"]["SITE"], SITE);
-    let mut files = proxy["volumes"].as_array().unwrap().iter().filter_map(Value::as_str);
-    let file = files.find_map(|volume| volume.strip_suffix(":/etc/caddy/Caddyfile:ro")).unwrap();
-    assert!(file.ends_with("/Caddyfile"), "{proxy}");
-    assert!(proxy["ports"].to_string().contains("443"), "{proxy}");
-    assert_eq!(all["services"]["frontend"]["environment"]["UPSTREAM_REAL_IP_ADDRESS"], "172.16.0.0/12");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::docker::docker;
 use crate::history::Past;
+use crate::overrides::assert_knows_who_asks;
 use crate::s6_stage::frappe_s6;
 use crate::stack::{Stack, ask, inspect, wait_until_answered_at};
 use crate::waiting::wait_for;
@@ -44,6 +45,7 @@ fn identical_replicas_have_everything_in_them_but_one_scheduler_and_one_websocke
     wait_for("the scheduler", || processes(scheduler).contains("processes.py schedule").then_some(()));
     let of_their_own = ["worker-short", "worker-long"].map(|service| stack.containers(service).len());
     assert_eq!(of_their_own, [0, 0], "there are some in each replica");
+    assert_knows_who_asks(&stack.address("8080"));
     let stopped = stack.containers("web").remove(2);
     docker(&["stop", &stopped]).ok();
     assert_eq!(inspect(&stopped, "{{.State.ExitCode}}"), "0");
@@ -65,12 +67,29 @@ fn one_container_has_nginx_gunicorn_and_websocket_at_its_port() {
     };
     let page = say(&format!("/app/{}", "long".repeat(200)));
     assert!(page.is(200) && page.0.contains("Content-Encoding: gzip"), "{page:?}");
-    wait_for("the websocket server", || say("/socket.io/?EIO=4").is(200).then_some(()));
+    assert_knows_who_asks(&address);
     let web = &stack.containers("web")[0];
     assert_eq!(inspect(web, "{{.HostConfig.ReadonlyRootfs}} {{.Config.User}}"), "true frappe");
     // What it has in it is no service of its own, unless somebody asks for that.
     let counts = ["frontend", "websocket", "worker-short", "scheduler"].map(|service| stack.containers(service).len());
     assert_eq!(counts, [0, 0, 1, 1]);
+    drop(stack.compose(&["down"]));
+    untag(&stack);
+}
+
+#[test]
+fn one_container_ends_tls_itself() {
+    let stack = stack("s6-https", &["s6", "s6-https"]);
+    let certificates = stack.path("certs");
+    std::fs::create_dir(&certificates).unwrap();
+    crate::tls::make_certificate(&certificates);
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(stack.scratch.path(), everybody).unwrap();
+    stack.set("TLS_DIR", certificates.to_str().unwrap());
+    stack.set("HTTPS_PORT", "127.0.0.1:");
+    stack.up(&["db", "redis-cache", "redis-queue", "web"]);
+    stack.wait_until_ready("v1");
+    crate::tls::assert_serves_by_https(&stack);
     drop(stack.compose(&["down"]));
     untag(&stack);
 }

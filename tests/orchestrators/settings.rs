@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::manifests::{STACKS, Stack, Workload, list};
 
 /// What `frappe-service nginx` reads.
-const OF_NGINX: [&str; 2] = ["BACKEND", "SOCKETIO"];
+const OF_NGINX: [&str; 4] = ["BACKEND", "SOCKETIO", "SOCKETIO_CALLBACK", "UPSTREAM_REAL_IP_ADDRESS"];
 
 /// Whether Bellwether or what it starts knows this variable.
 pub(crate) fn is_known(name: &str) -> bool {
