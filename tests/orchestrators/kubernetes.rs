@@ -149,22 +149,24 @@ fn what_refers_to_something_finds_it() {
 fn a_service_sends_to_the_port_that_its_container_listens_at() {
     // What each program listens at by itself: nothing in the manifests tells it.
     let listens = BTreeMap::from([
-        ("db", 3306),
-        ("frontend", 8080),
-        ("redis-cache", 6379),
-        ("redis-queue", 6379),
-        ("web", 8000),
-        ("websocket", 9000),
+        ("db", &[3306][..]),
+        ("frontend", &[8080, 8081]),
+        ("redis-cache", &[6379][..]),
+        ("redis-queue", &[6379][..]),
+        ("web", &[8000][..]),
+        ("websocket", &[9000][..]),
     ]);
     for stack in &*STACKS {
         let mut seen = Vec::new();
         for service in stack.all("Service") {
             let name = service["metadata"]["name"].as_str().unwrap();
             let workload = stack.workloads().find(|workload| workload.name() == name).unwrap();
-            let [port] = list(&service["spec"]["ports"]) else { panic!("{service}") };
-            let [container] = list(&workload.container()["ports"]) else { panic!("{name}") };
-            assert_eq!((&container["containerPort"], &port["port"]), (&json!(listens[name]), &json!(listens[name])));
-            assert_eq!(port["targetPort"], container["name"], "{}: {name}", stack.overlay);
+            let (ports, own) = (list(&service["spec"]["ports"]), list(&workload.container()["ports"]));
+            assert_eq!((ports.len(), own.len()), (listens[name].len(), listens[name].len()), "{service}");
+            for ((port, container), listens) in ports.iter().zip(own).zip(listens[name]) {
+                assert_eq!((&container["containerPort"], &port["port"]), (&json!(listens), &json!(listens)));
+                assert_eq!(port["targetPort"], container["name"], "{}: {name}", stack.overlay);
+            }
             seen.push(name);
         }
         let has_data = stack.overlay == "test";
