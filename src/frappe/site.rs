@@ -6,10 +6,11 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::backups::{self, restore_call};
 use super::bench::{Bench, Finished, is_there, shown};
 use super::call::Call;
 use super::config;
@@ -124,7 +125,7 @@ fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
             record.change(site, |record| record.own = Begun::default())?;
             return Ok("exists".to_owned());
         }
-        Verdict::Refuse(why) => return Err(Trouble::ForGood(refusal(stage, site, &found.name, why))),
+        Verdict::Refuse(why) => return Err(Trouble::ForGood(refusal(stage, site, &found, why))),
         Verdict::Repair | Verdict::CreateOver if found.sessions > 0 => return Err(somebody_uses(site)),
         Verdict::Repair => {
             echo.note(&format!("{site} was left half-made by us: it is removed and created again"));
@@ -205,14 +206,20 @@ fn set_aside(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<(), Trou
     if !is_there(&path) {
         return Ok(());
     }
-    let aside = files::first_free(|number| match number {
-        0 => archive.join(site.as_str()),
-        number => archive.join(format!("{site}.{number}")),
-    });
+    let aside = free_aside(stage, site);
     let moved = fs::create_dir_all(&archive).and_then(|()| fs::rename(&path, &aside));
     moved.map_err(|error| Trouble::of_file(&path, &error))?;
     echo.note(&format!("{site} was left half-made by us: its directory is {} now", aside.display()));
     Ok(())
+}
+
+/// Where a directory may be moved to: on the volume, which the container's end does not take along.
+fn free_aside(stage: &Stage, site: &SiteName) -> PathBuf {
+    let archive = stage.bench.sites().join(ARCHIVE);
+    files::first_free(|number| match number {
+        0 => archive.join(site.as_str()),
+        number => archive.join(format!("{site}.{number}")),
+    })
 }
 
 /// What somebody's session holds cannot be removed before that ends.
@@ -341,34 +348,89 @@ fn skipped(stage: &Stage, site: &SiteName, facts: &Facts) -> String {
 }
 
 /// Why we do not touch it, and what a person could do.
-fn refusal(stage: &Stage, site: &SiteName, name: &str, why: Why) -> String {
+fn refusal(stage: &Stage, site: &SiteName, found: &Found, why: Why) -> String {
     let directory = stage.shown_site(site);
-    let bench = format!("    cd {} && bench", stage.bench.root().display());
-    let root = format!("--db-root-username {}", stage.settings.database.root_user);
-    let retry = "    bellwether retry";
+    let name = &found.name;
     match why {
-        Why::HalfMade => format!(
-            "{site} is neither whole (Administrator has no password in its database {name}) nor was it begun by us, so it is \
-             not touched\n\
-             if its data is wanted, restore a backup over it:\n\
-             {bench} --site {site} restore BACKUP.sql.gz --force {root}\n{retry}\n\
-             if nothing in it is wanted, remove it, and it is created anew:\n\
-             {bench} drop-site {site} --no-backup --force {root}\n    \
-             rm -r {directory}   # if it is still there\n{retry}"
-        ),
+        Why::HalfMade => half_made(stage, site, found),
         Why::DatabaseAlone | Why::NoConfig => format!(
-            "there is a database {name} for {site}, but no {directory}/site_config.json that says so{}, so it is not \
+            "there is a database {name} for {site} ({}), but no {directory}/site_config.json that says so{}, so it is not \
              touched\n\
-             if that is lost, put it back (db_name, db_password, encryption_key), then\n{retry}\n\
-             if the database is not wanted, drop it (`DROP DATABASE {name}` at the server){}, then\n{retry}",
+             if that is lost, put it back (db_name, db_password, encryption_key), then\n{RETRY}\n\
+             only if nobody needs the database, here or in another stack, drop it (`DROP DATABASE {name}` at the server){}, \
+             then\n{RETRY}",
+            server(&stage.settings),
             if why == Why::NoConfig { "" } else { ": another volume may belong to it" },
-            if why == Why::NoConfig { format!(", remove {directory}") } else { String::new() },
+            if why == Why::NoConfig { format!(", move {directory} away") } else { String::new() },
         ),
         Why::Unknown => format!(
             "{site} cannot be told to be whole: its own database user finds no password of Administrator, and DB_ROOT_PASS is \
              not set; set it, or repair {directory}/site_config.json"
         ),
     }
+}
+
+/// What a person types when the cause is mended.
+const RETRY: &str = "    bellwether retry";
+
+/// The server that was asked, by the settings that name it.
+fn server(settings: &Settings) -> String {
+    let Database { kind, host, port, .. } = &settings.database;
+    format!("{} at DB_HOST={host} DB_PORT={port}", kind.word())
+}
+
+/// A directory of ours or of another stack's: asked of the wrong server, any site looks as if it had no database. So that is
+/// what is asked first, and nothing that is offered destroys a site's files.
+fn half_made(stage: &Stage, site: &SiteName, Found { name, exists, .. }: &Found) -> String {
+    let directory = stage.bench.site(site.as_str());
+    let bench = format!("    cd {} && ", stage.bench.root().display());
+    let root = &stage.settings.database.root_user;
+    let lacks = if *exists {
+        format!("Administrator has no password in its database {name}")
+    } else {
+        format!("the server has no database {name}")
+    };
+    let dumps = backups::dumps(&backups::directory(&directory));
+    let (backup, which) = match dumps.last() {
+        Some((path, _)) => (shown(path), "the newest backup here"),
+        None => ("BACKUP.sql.gz".to_owned(), "its newest backup (there is none here)"),
+    };
+    let aside = free_aside(stage, site);
+    let archive = stage.bench.sites().join(ARCHIVE);
+    let (archive, aside, directory) = (archive.display(), aside.display(), directory.display());
+    let drop = if *exists {
+        // Not without a last dump, which goes to the archive with the directory.
+        let words = ["drop-site", site.as_str(), "--force", "--archived-sites-path", &archive.to_string()];
+        format!("{bench}{}\n", Call::new(&words).words(&["--db-root-username", root]))
+    } else {
+        String::new()
+    };
+    format!(
+        "{site} is neither whole ({lacks}; asked: {}) nor was it begun by us, so it is not touched\n\
+         first make sure that this is its server: if not, or if another stack shares this volume, the site may be alive{}\n\
+         if it is not, correct DB_HOST and DB_PORT (or the volume), start the replicas again, then\n{RETRY}\n\
+         if it is, and its data is wanted, restore {which} over it{}:\n\
+         {bench}{}\n{RETRY}\n\
+         only if nobody needs this site, here or in another stack, move it away, and it is created anew:\n\
+         {drop}    mkdir -p {archive} && mv {directory} {aside}{}\n{RETRY}",
+        server(&stage.settings),
+        own_server(stage, site),
+        if SiteConfig::path(&stage.bench.site(site.as_str())).exists() {
+            ""
+        } else {
+            ", once its site_config.json is back"
+        },
+        restore_call(site, &backup, root),
+        if *exists { "   # if it is still there" } else { "" },
+    )
+}
+
+/// The server that a site's own file names, if it does.
+fn own_server(stage: &Stage, site: &SiteName) -> String {
+    let config = SiteConfig::read(&stage.bench.site(site.as_str())).ok().flatten().unwrap_or_default();
+    let Some(host) = config.text("db_host") else { return String::new() };
+    let port = config.number("db_port").map_or(String::new(), |port| format!(" and db_port {port}"));
+    format!("; its site_config.json says db_host {host}{port}")
 }
 
 #[cfg(test)]
