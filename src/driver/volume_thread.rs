@@ -3,6 +3,8 @@
 //! A file system may hang for minutes; the loop that renews and decides must not. What runs under this leader's
 //! claims is kept here, because whoever holds a marker's descriptor beats it.
 
+mod closing;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,19 +15,15 @@ use tokio::sync::mpsc::UnboundedSender;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-use super::journal::LAST_LINES;
 use super::message::Message;
 use super::report::RunReport;
 use super::words::going_back;
 use crate::exit::chain;
 use crate::process;
-use crate::protocol::{
-    Action, Closing, ClosingEnd, Doing, Epoch, Event, Fault, Occupant, Revision, StepEnd, StepId, StepView, View,
-};
+use crate::protocol::{Action, Closing, Doing, Epoch, Event, Occupant, Revision, StepId, StepView, View};
 use crate::settings::Mask;
 use crate::volume::{
-    Beat, DoneFacts, End, Failure, Guard, HeldClaim, HistoryKind, How, Record, Run, StepNotes, UnixMillis, Volume,
-    VolumeError, undo_of,
+    Beat, End, Failure, Guard, HeldClaim, HistoryKind, Record, Run, UnixMillis, Volume, VolumeError, undo_of,
 };
 
 /// Something to do on the volume.
@@ -260,61 +258,11 @@ impl Clerk {
         Message::Machine(Event::Beaten(step))
     }
 
-    fn commit(&mut self, step: StepId, report: &RunReport) -> Result<Message, VolumeError> {
+    fn write_ready(&mut self) -> Result<Event, VolumeError> {
         let volume = &self.office.volume;
-        let notes = self.notes(step);
-        let Some(held) = self.held.get_mut(&step) else { return Ok(Message::Machine(Event::CommitLost(step))) };
-        let how = if report.checked { How::Checked } else { How::Ran };
-        let duration_ms = report.duration_ms();
-        let done = DoneFacts { finished_at: UnixMillis::wall_clock(), duration_ms, how, notes };
-        if !volume.commit(held, &done)? {
-            self.held.remove(&step);
-            return Ok(Message::Machine(Event::CommitLost(step)));
-        }
-        self.held.remove(&step);
-        let details = format!("after {:.1} s", report.duration.as_secs_f64());
-        volume.note_end(HistoryKind::Done, self.epoch, Some(step), Some(&details), &done.notes);
-        Ok(Message::Machine(Event::Committed(step)))
-    }
-
-    fn retract(&mut self, step: StepId, closing: &Closing, report: Option<&RunReport>) -> Result<Message, VolumeError> {
-        let volume = &self.office.volume;
-        if let Some(end) = closing.end {
-            let for_good = end == ClosingEnd::Own(StepEnd::FOR_GOOD);
-            let end = record_end(end);
-            let not_before = volume.now().filter(|_| !closing.wait.is_zero()).map(|now| now.after(closing.wait));
-            let record = Record {
-                for_good,
-                not_before,
-                duration_ms: report.map(RunReport::duration_ms),
-                started_at: report.map(|report| report.started_at),
-                ..self.record(closing.attempts, closing.deferred, Some(end))
-            };
-            match volume.write_record(step, &record) {
-                // On a full disk a stopped leader's claim must not stay in the way; giving it back makes room, too.
-                Err(error) if end == End::Stopped && error.fault() == Fault::Full => {
-                    self.give_back(step)?;
-                    if let Err(error) = volume.write_record(step, &record) {
-                        warn!(%error, "the attempt that was stopped stays counted");
-                    }
-                }
-                written => written?,
-            }
-            let words = report.map_or_else(|| "stopped before it began".to_owned(), RunReport::words);
-            if end == End::Stopped {
-                volume.note(HistoryKind::Stopped, self.epoch, Some(step), Some(&words));
-            } else {
-                volume.note_end(HistoryKind::Failed, self.epoch, Some(step), Some(&words), &self.notes(step));
-            }
-        }
-        self.give_back(step)?;
-        self.held.remove(&step);
-        Ok(Message::Machine(Event::Retracted(step)))
-    }
-
-    /// May be called again.
-    fn give_back(&self, step: StepId) -> Result<(), VolumeError> {
-        self.held.get(&step).map_or(Ok(()), |held| self.office.volume.retract(held))
+        volume.write_ready(self.epoch, &self.office.plan_digest)?;
+        volume.note(HistoryKind::Ready, self.epoch, None, None);
+        Ok(Event::ReadyWritten)
     }
 
     fn record(&self, attempts: u32, deferred: Duration, last_end: Option<End>) -> Record {
@@ -329,55 +277,6 @@ impl Clerk {
             started_at: None,
             duration_ms: None,
         }
-    }
-
-    fn write_ready(&mut self) -> Result<Event, VolumeError> {
-        let volume = &self.office.volume;
-        volume.write_ready(self.epoch, &self.office.plan_digest)?;
-        volume.note(HistoryKind::Ready, self.epoch, None, None);
-        Ok(Event::ReadyWritten)
-    }
-
-    /// A step whose runs all vanished with their leaders has left its last words in its log only.
-    fn write_failed(&mut self, step: StepId, mut failure: Failure) -> Result<Message, VolumeError> {
-        if failure.end.is_empty() {
-            failure.end = self.last_end(step);
-        }
-        if failure.lines.is_empty() {
-            failure.lines = self.office.volume.log_tail(step, LAST_LINES);
-        }
-        failure.notes = self.notes(step);
-        self.office.volume.write_failed(self.epoch, &failure)?;
-        Ok(Message::Machine(Event::FailedWritten))
-    }
-
-    /// What a step has told of itself, masked.
-    fn notes(&self, step: StepId) -> StepNotes {
-        let (notes, problems) = self.office.volume.read_notes(step, &|text| self.office.mask.mask(text).into_owned());
-        if !problems.is_empty() {
-            debug!(problems = problems.join("; "), "not all that a step tells of itself is understood");
-        }
-        notes
-    }
-
-    /// How the last run of a step ended that was another leader's, as its record tells.
-    fn last_end(&self, step: StepId) -> String {
-        let record = self.office.volume.read_record(step).ok().flatten();
-        match record.and_then(|record| record.last_end) {
-            None | Some(End::Open) => "its leader vanished with it, each time".to_owned(),
-            Some(end) => end.words(),
-        }
-    }
-}
-
-fn record_end(end: ClosingEnd) -> End {
-    match end {
-        ClosingEnd::TimedOut => End::TimedOut,
-        ClosingEnd::Own(StepEnd::Stopped) => End::Stopped,
-        ClosingEnd::Own(StepEnd::NOT_YET) => End::NotYet,
-        ClosingEnd::Own(StepEnd::Exit(code)) => End::Exit(code),
-        ClosingEnd::Own(StepEnd::Signal(signal)) => End::Signal(signal),
-        ClosingEnd::Own(StepEnd::Vanished) => End::Vanished,
     }
 }
 

@@ -3,14 +3,12 @@
 //! What was before is kept where a successor finds it: the value of maintenance mode, and the path of a backup. A migration
 //! that fails stays failed until a person has looked at it; one whose process was killed is continued.
 
-use std::collections::BTreeSet;
-use std::fs::DirEntry;
-use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::backups::{self, restore_call};
 use super::bench::Bench;
 use super::call::Call;
 use super::echo::Echo;
@@ -174,10 +172,10 @@ const WAITS_FOR_JOBS: &str = "waiting for queued jobs";
 
 fn back_up(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'_>) -> Result<(), Trouble> {
     record.tell(site, Progress::Running, "backing up")?;
-    let directory = stage.bench.site(site.as_str()).join("private/backups");
-    let before = dumps(&directory);
+    let directory = backups::directory(&stage.bench.site(site.as_str()));
+    let before = backups::dumps(&directory);
     stage.run(&backup_call(site), echo)?;
-    let after = dumps(&directory);
+    let after = backups::dumps(&directory);
     // Their names begin with the time, in whole seconds: one that was interrupted just now may have had the same.
     let Some((path, _)) = after.difference(&before).last() else {
         return Err(Trouble::Failed(format!(
@@ -189,18 +187,6 @@ fn back_up(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
     let backup = Backup { before: stage.revision.clone(), path: path.display().to_string() };
     record.change(site, |record| record.own.backups.push(backup))?;
     say_undo(stage, record)
-}
-
-/// The dumps of the database in a directory of backups.
-fn dumps(directory: &Path) -> BTreeSet<(PathBuf, Option<SystemTime>)> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let is_dump = |entry: &DirEntry| {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        // Encrypted ones are called so.
-        name.ends_with("-database.sql.gz") || name.ends_with("-database-enc.sql.gz")
-    };
-    let written = |entry: &DirEntry| entry.metadata().and_then(|found| found.modified()).ok();
-    entries.filter(is_dump).map(|entry| (entry.path(), written(&entry))).collect()
 }
 
 /// Says what brings back the state from before, for whoever has to roll back.
@@ -221,12 +207,7 @@ fn say_undo(stage: &Stage, record: &Record<Begun>) -> Result<(), Trouble> {
 /// The commands for one site. Maintenance mode is ours to turn off if we have turned it on.
 fn undo(bench: &str, site: &SiteName, root: &str, begun: &Begun) -> Vec<String> {
     let open = if begun.is_closed { format!(" && {}", open_call(site)) } else { String::new() };
-    let restore = |Backup { path, .. }: &Backup| {
-        format!(
-            "cd {bench} && {}{open}",
-            Call::on(site.as_str(), &["restore", path, "--force", "--db-root-username", root])
-        )
-    };
+    let restore = |Backup { path, .. }: &Backup| format!("cd {bench} && {}{open}", restore_call(site, path, root));
     match begun.backups.as_slice() {
         [] if open.is_empty() => Vec::new(),
         [] => vec![format!("# {site}: restore a backup of your own, then"), format!("cd {bench}{open}")],
@@ -303,17 +284,5 @@ mod tests {
         cd /bench && bench --site a.localhost restore /b/2.sql.gz --force --db-root-username root   # before v2
         cd /bench && bench --site a.localhost restore /b/3.sql.gz --force --db-root-username root   # before v3, the newest
         ");
-    }
-
-    #[test]
-    fn only_dumps_of_databases_count_as_backups() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["20261121-a-database.sql.gz", "20261120-a-database.sql.gz", "20261121-a-site_config_backup.json"] {
-            std::fs::write(dir.path().join(name), "").unwrap();
-        }
-        let found: Vec<PathBuf> = dumps(dir.path()).into_iter().map(|(path, _)| path).collect();
-        assert_eq!(found.last().unwrap(), &dir.path().join("20261121-a-database.sql.gz"));
-        assert_eq!(found.len(), 2);
-        assert!(dumps(Path::new("/nowhere")).is_empty());
     }
 }

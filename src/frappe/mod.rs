@@ -33,6 +33,7 @@
 
 mod apps;
 mod assets;
+mod backups;
 mod bench;
 mod call;
 mod config;

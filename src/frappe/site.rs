@@ -4,9 +4,12 @@
 //! row with Administrator's password, which is written last. A site that lacks it is mended only if our own record proves
 //! that we were creating it, on a database that was not there before; everything else is left to a person.
 
+mod judge;
+mod refusal;
+
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +20,14 @@ use super::echo::Echo;
 use super::files;
 use super::names::SiteName;
 use super::record::{Progress, Record};
-use super::servers::{Found, Own};
+use super::servers::Own;
 use super::settings::{Database, Kind, Settings, is_folded};
 use super::site_config::SiteConfig;
 use super::stage::Stage;
 use super::trouble::Trouble;
 use crate::LocalBrief;
+use judge::{Facts, Verdict, judge};
+use refusal::{refusal, skipped, unreadable};
 
 /// While a half-made site is removed, nothing waits longer for a lock that somebody else's session holds.
 const LOCK_WAIT_SECS: u32 = 30;
@@ -36,65 +41,6 @@ const ARCHIVE: &str = "archived";
 pub(super) struct Begun {
     /// The database that we are creating, and its server; it was not there before.
     creating: Option<String>,
-}
-
-/// What is found of a site, before anything is done.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-struct Facts {
-    has_directory: bool,
-    has_config: bool,
-    own: Own,
-    /// `None`: the server does not let us look.
-    found: Option<Found>,
-    /// Whether we were creating this very database.
-    is_ours: bool,
-}
-
-/// What is to be done about a site.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Verdict {
-    /// It is whole.
-    Keep,
-    Create,
-    /// Ours, half-made: remove it by its own configuration, then create.
-    Repair,
-    /// Ours, half-made, and without its configuration: create over what is left.
-    CreateOver,
-    Refuse(Why),
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Why {
-    /// Neither whole nor ours.
-    HalfMade,
-    /// There is a database of the name, and no site.
-    DatabaseAlone,
-    /// There is a whole database, and a site's directory that does not say that it is its own.
-    NoConfig,
-    /// We cannot look.
-    Unknown,
-}
-
-fn judge(facts: &Facts) -> Verdict {
-    let Facts { has_directory, has_config, own, found, is_ours } = facts;
-    let is_whole = own.whole || found.as_ref().is_some_and(|found| found.whole);
-    if *has_config && is_whole {
-        return Verdict::Keep;
-    }
-    let Some(found) = found else { return Verdict::Refuse(Why::Unknown) };
-    match (*has_directory, found.exists) {
-        (false, false) => Verdict::Create,
-        _ if *is_ours && !is_whole => {
-            if *has_config {
-                Verdict::Repair
-            } else {
-                Verdict::CreateOver
-            }
-        }
-        (false, true) => Verdict::Refuse(Why::DatabaseAlone),
-        (true, _) if is_whole => Verdict::Refuse(Why::NoConfig),
-        (true, _) => Verdict::Refuse(Why::HalfMade),
-    }
 }
 
 /// Every site exists, and the first is the default one.
@@ -124,7 +70,7 @@ fn on_site(stage: &Stage, site: &SiteName, record: &Record<Begun>, echo: &Echo<'
             record.change(site, |record| record.own = Begun::default())?;
             return Ok("exists".to_owned());
         }
-        Verdict::Refuse(why) => return Err(Trouble::ForGood(refusal(stage, site, &found.name, why))),
+        Verdict::Refuse(why) => return Err(Trouble::ForGood(refusal(stage, site, &found, why))),
         Verdict::Repair | Verdict::CreateOver if found.sessions > 0 => return Err(somebody_uses(site)),
         Verdict::Repair => {
             echo.note(&format!("{site} was left half-made by us: it is removed and created again"));
@@ -174,18 +120,6 @@ fn place(settings: &Settings, name: &str) -> String {
     format!("{}://{host}:{port}/{name}", kind.word())
 }
 
-fn unreadable(site: &SiteName, path: &Path, error: &io::Error) -> Trouble {
-    let repair = match error.kind() {
-        io::ErrorKind::PermissionDenied => "let the user that the steps run as read it (chown, chmod)".to_owned(),
-        io::ErrorKind::NotADirectory => format!("{site} has to be a directory; move away what is there"),
-        _ => format!(
-            "put it back (db_name, db_password, encryption_key), from {site}/private/backups/*-site_config_backup.json if \
-             there is one"
-        ),
-    };
-    Trouble::ForGood(format!("{}: {error}; {repair}, then\n    bellwether retry", path.display()))
-}
-
 fn remove(stage: &Stage, site: &SiteName, name: &str, echo: &Echo<'_>) -> Result<(), Trouble> {
     if stage.settings.database.kind == Kind::Postgres && !is_folded(name) {
         return Err(Trouble::ForGood(format!(
@@ -205,14 +139,20 @@ fn set_aside(stage: &Stage, site: &SiteName, echo: &Echo<'_>) -> Result<(), Trou
     if !is_there(&path) {
         return Ok(());
     }
-    let aside = files::first_free(|number| match number {
-        0 => archive.join(site.as_str()),
-        number => archive.join(format!("{site}.{number}")),
-    });
+    let aside = free_aside(stage, site);
     let moved = fs::create_dir_all(&archive).and_then(|()| fs::rename(&path, &aside));
     moved.map_err(|error| Trouble::of_file(&path, &error))?;
     echo.note(&format!("{site} was left half-made by us: its directory is {} now", aside.display()));
     Ok(())
+}
+
+/// Where a directory may be moved to: on the volume, which the container's end does not take along.
+fn free_aside(stage: &Stage, site: &SiteName) -> PathBuf {
+    let archive = stage.bench.sites().join(ARCHIVE);
+    files::first_free(|number| match number {
+        0 => archive.join(site.as_str()),
+        number => archive.join(format!("{site}.{number}")),
+    })
 }
 
 /// What somebody's session holds cannot be removed before that ends.
@@ -327,87 +267,4 @@ fn drop_call(settings: &Settings, site: &SiteName, archive: &str) -> Call {
     let call = Call::new(&["drop-site", site.as_str(), "--no-backup", "--force", "--archived-sites-path", archive]);
     let call = call.words(&["--db-root-username", root_user]);
     call.secret("--db-root-password", root_password.as_deref().unwrap_or_default()).lock_wait(LOCK_WAIT_SECS)
-}
-
-fn skipped(stage: &Stage, site: &SiteName, facts: &Facts) -> String {
-    let directory = stage.shown_site(site);
-    let found = match (facts.has_directory, facts.has_config, facts.own.login) {
-        (false, ..) => format!("there is no {directory}"),
-        (_, false, _) => format!("{directory} has no site_config.json"),
-        (.., false) => "its database does not let it log in".to_owned(),
-        _ => "Administrator has no password there".to_owned(),
-    };
-    format!("SKIP_INIT=1, but {site} is no whole site: {found}; unset SKIP_INIT to let it be created, or restore it")
-}
-
-/// Why we do not touch it, and what a person could do.
-fn refusal(stage: &Stage, site: &SiteName, name: &str, why: Why) -> String {
-    let directory = stage.shown_site(site);
-    let bench = format!("    cd {} && bench", stage.bench.root().display());
-    let root = format!("--db-root-username {}", stage.settings.database.root_user);
-    let retry = "    bellwether retry";
-    match why {
-        Why::HalfMade => format!(
-            "{site} is neither whole (Administrator has no password in its database {name}) nor was it begun by us, so it is \
-             not touched\n\
-             if its data is wanted, restore a backup over it:\n\
-             {bench} --site {site} restore BACKUP.sql.gz --force {root}\n{retry}\n\
-             if nothing in it is wanted, remove it, and it is created anew:\n\
-             {bench} drop-site {site} --no-backup --force {root}\n    \
-             rm -r {directory}   # if it is still there\n{retry}"
-        ),
-        Why::DatabaseAlone | Why::NoConfig => format!(
-            "there is a database {name} for {site}, but no {directory}/site_config.json that says so{}, so it is not \
-             touched\n\
-             if that is lost, put it back (db_name, db_password, encryption_key), then\n{retry}\n\
-             if the database is not wanted, drop it (`DROP DATABASE {name}` at the server){}, then\n{retry}",
-            if why == Why::NoConfig { "" } else { ": another volume may belong to it" },
-            if why == Why::NoConfig { format!(", remove {directory}") } else { String::new() },
-        ),
-        Why::Unknown => format!(
-            "{site} cannot be told to be whole: its own database user finds no password of Administrator, and DB_ROOT_PASS is \
-             not set; set it, or repair {directory}/site_config.json"
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found(exists: bool, whole: bool) -> Found {
-        Found { name: "_abc".to_owned(), exists, whole, sessions: 0 }
-    }
-
-    /// directory, config, own user's view, server's view, ours → verdict.
-    #[test]
-    fn what_is_found_decides_and_only_a_record_allows_a_repair() {
-        let nothing = Own::default();
-        let logged_in = Own { login: true, whole: false };
-        let whole = Own { login: true, whole: true };
-        let refuse = Verdict::Refuse;
-        let table = [
-            ((false, false), nothing, Some(found(false, false)), false, Verdict::Create),
-            ((false, false), nothing, Some(found(false, false)), true, Verdict::Create),
-            ((false, false), nothing, Some(found(true, false)), false, refuse(Why::DatabaseAlone)),
-            ((false, false), nothing, Some(found(true, false)), true, Verdict::CreateOver),
-            // A whole database without its site: never ours to touch, whatever the record says.
-            ((false, false), nothing, Some(found(true, true)), true, refuse(Why::DatabaseAlone)),
-            ((true, false), nothing, Some(found(true, true)), true, refuse(Why::NoConfig)),
-            ((true, false), nothing, Some(found(false, false)), false, refuse(Why::HalfMade)),
-            ((true, false), nothing, Some(found(false, false)), true, Verdict::CreateOver),
-            ((true, true), nothing, Some(found(false, false)), true, Verdict::Repair),
-            ((true, true), logged_in, Some(found(true, false)), true, Verdict::Repair),
-            ((true, true), logged_in, Some(found(true, false)), false, refuse(Why::HalfMade)),
-            ((true, true), whole, None, false, Verdict::Keep),
-            ((true, true), whole, None, true, Verdict::Keep),
-            ((true, true), nothing, Some(found(true, true)), true, Verdict::Keep),
-            ((true, true), logged_in, None, true, refuse(Why::Unknown)),
-            ((false, false), nothing, None, true, refuse(Why::Unknown)),
-        ];
-        for ((has_directory, has_config), own, found, is_ours, verdict) in table {
-            let facts = Facts { has_directory, has_config, own, found, is_ours };
-            assert_eq!(judge(&facts), verdict, "{facts:?}");
-        }
-    }
 }

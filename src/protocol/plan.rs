@@ -207,10 +207,9 @@ fn alike(one: &str, two: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn step(name: &str, after: &[usize]) -> Step {
+impl Step {
+    /// One for tests, with markers of its name, after the steps in these places.
+    pub(crate) fn plain(name: &str, after: &[usize]) -> Step {
         Step {
             name: StepName::parse(name).unwrap(),
             in_progress: MarkerWord::parse(name).unwrap(),
@@ -220,10 +219,16 @@ mod tests {
             max_attempts: 3,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn an_order_without_a_cycle_is_a_plan() {
-        let plan = Plan::new(vec![step("site", &[]), step("apps", &[0]), step("assets", &[])]).unwrap();
+        let plan =
+            Plan::new(vec![Step::plain("site", &[]), Step::plain("apps", &[0]), Step::plain("assets", &[])]).unwrap();
         assert_eq!(plan.len(), 3);
         assert_eq!(plan.find("apps"), Some(StepId(1)));
         assert_eq!(plan.step(StepId(1)).after, BTreeSet::from([StepId(0)]));
@@ -231,9 +236,15 @@ mod tests {
 
     #[test]
     fn every_mistake_is_reported_at_once() {
-        let mut broken = step("apps", &[7]);
+        let mut broken = Step::plain("apps", &[7]);
         broken.max_attempts = 0;
-        let errors = Plan::new(vec![step("a", &[2]), step("b", &[0]), step("c", &[1]), broken, step("apps", &[])]);
+        let errors = Plan::new(vec![
+            Step::plain("a", &[2]),
+            Step::plain("b", &[0]),
+            Step::plain("c", &[1]),
+            broken,
+            Step::plain("apps", &[]),
+        ]);
         let texts: Vec<String> = errors.unwrap_err().iter().map(ToString::to_string).collect();
         let all = texts.join("\n");
         for expected in ["max_attempts is 0", "step number 7", "\"apps\" is used twice", "a → b → c → a"] {
@@ -248,11 +259,11 @@ mod tests {
             let errors = Plan::new(vec![first, second]).unwrap_err();
             assert!(matches!(errors[..], [PlanError::AmbiguousMarker { .. }, ..]), "{errors:?}");
         };
-        clash(step("a", &[]), step("a_b", &[]));
-        let with_done = |word: &str| Step { done: MarkerWord::parse(word).unwrap(), ..step("x", &[]) };
-        clash(step("y", &[]), with_done("ready"));
-        clash(step("y", &[]), with_done("failed_badly"));
-        clash(step("y", &[]), with_done("y_in_progress"));
-        clash(step("y", &[]), with_done("y_done"));
+        clash(Step::plain("a", &[]), Step::plain("a_b", &[]));
+        let with_done = |word: &str| Step { done: MarkerWord::parse(word).unwrap(), ..Step::plain("x", &[]) };
+        clash(Step::plain("y", &[]), with_done("ready"));
+        clash(Step::plain("y", &[]), with_done("failed_badly"));
+        clash(Step::plain("y", &[]), with_done("y_in_progress"));
+        clash(Step::plain("y", &[]), with_done("y_done"));
     }
 }

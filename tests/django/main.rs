@@ -8,6 +8,8 @@ mod redis_server;
 mod replica;
 mod site;
 mod venv;
+#[expect(dead_code, reason = "what other tests use")]
+#[path = "../it/wait.rs"]
 mod wait;
 #[path = "../waiting/mod.rs"]
 mod waiting;

@@ -87,7 +87,7 @@ impl Site {
     }
 
     /// For each row that was worked on, the process that did it.
-    pub(crate) fn rows(&self) -> Vec<u32> {
+    pub(crate) fn rows(&self) -> Vec<i32> {
         let journal = self.journal();
         let lines = journal.split_inclusive('\n').filter(|line| line.starts_with("row ") && line.ends_with('\n'));
         lines.filter_map(|line| line.trim_end().rsplit_once("pid=")?.1.parse().ok()).collect()

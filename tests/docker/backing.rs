@@ -1,18 +1,22 @@
 //! What a replica needs beside its image: a network with a database and a Redis, and a volume.
 
-use std::ops::Deref;
-
-use crate::docker::{Container, docker, name};
+use crate::docker::{Container, Kept, Removal, docker, name};
 use crate::waiting::wait_for;
 
-/// A network by its name; it goes when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Network(String);
+pub(crate) enum OfNetwork {}
+
+impl Removal for OfNetwork {
+    const WORDS: &'static [&'static str] = &["network", "rm"];
+}
+
+/// The name of a network.
+pub(crate) type Network = Kept<OfNetwork>;
 
 impl Network {
     #[track_caller]
     pub(crate) fn new() -> Network {
-        let network = Network(name("network"));
+        let network = Network::named(name("network"));
         docker(&["network", "create", &network]).ok();
         network
     }
@@ -25,42 +29,20 @@ impl Network {
     }
 }
 
-impl Deref for Network {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        docker(&["network", "rm", self]);
-    }
-}
-
-/// A volume by its name; it goes when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Volume(String);
+pub(crate) enum OfVolume {}
+
+impl Removal for OfVolume {
+    const WORDS: &'static [&'static str] = &["volume", "rm", "--force"];
+}
+
+/// The name of a volume.
+pub(crate) type Volume = Kept<OfVolume>;
 
 impl Volume {
     #[track_caller]
     pub(crate) fn new() -> Volume {
-        Volume(docker(&["volume", "create", &name("volume")]).ok().trim().to_owned())
-    }
-}
-
-impl Deref for Volume {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        docker(&["volume", "rm", "--force", self]);
+        Volume::named(docker(&["volume", "create", &name("volume")]).ok().trim().to_owned())
     }
 }
 

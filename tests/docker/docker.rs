@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -75,11 +76,23 @@ pub(crate) fn name(what: &str) -> String {
     format!("bellwether-{what}-{}-{}", run_id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The tag of an image; it goes when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Image(pub(crate) String);
+/// What goes when its name is dropped: how the engine is told to remove it, before the name.
+pub(crate) trait Removal {
+    const WORDS: &'static [&'static str];
+}
 
-impl Deref for Image {
+/// The name of something that the engine keeps until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Kept<R: Removal>(String, PhantomData<R>);
+
+impl<R: Removal> Kept<R> {
+    /// It may be made later than its name.
+    pub(crate) fn named(name: String) -> Kept<R> {
+        Kept(name, PhantomData)
+    }
+}
+
+impl<R: Removal> Deref for Kept<R> {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -87,16 +100,26 @@ impl Deref for Image {
     }
 }
 
-impl Drop for Image {
+impl<R: Removal> Drop for Kept<R> {
     fn drop(&mut self) {
-        docker(&["rmi", "--force", self]);
+        docker(&[R::WORDS, &[self]].concat());
     }
 }
+
+#[derive(Debug)]
+pub(crate) enum OfImage {}
+
+impl Removal for OfImage {
+    const WORDS: &'static [&'static str] = &["rmi", "--force"];
+}
+
+/// The tag of an image.
+pub(crate) type Image = Kept<OfImage>;
 
 /// Builds a target of the Dockerfile; the tag is its own. What was built before is not built again.
 #[track_caller]
 pub(crate) fn build(target: &str, arguments: &[&str]) -> Image {
-    let image = Image(format!("{}:test", name(target)));
+    let image = Image::named(format!("{}:test", name(target)));
     let words = [&["build", "--target", target, "--tag", &image], arguments, &["."]].concat();
     docker(&words).ok();
     image

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::backing::Volume;
+use crate::backing::{Volume, inspect};
 use crate::docker::{Image, PROJECT, build, docker, name};
 
 fn config_of(image: &str) -> Value {
-    serde_json::from_str(&docker(&["inspect", "--format={{json .Config}}", image]).ok()).unwrap()
+    serde_json::from_str(&inspect(image, "{{json .Config}}")).unwrap()
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn an_image_is_set_up_for_whoever_runs_it() {
 #[test]
 fn an_image_that_has_a_bench_is_used_with_it() {
     let theirs = "frappe/erpnext:v15.75.1";
-    let tag = Image(format!("{}:test", name("theirs")));
+    let tag = Image::named(format!("{}:test", name("theirs")));
     let from = format!("FRAPPE_IMAGE={theirs}");
     let words = ["build", "--progress=plain", "--build-arg", &from, "--build-arg", "IMAGE_REV=v1", "-t", &tag, "."];
     let said = docker(&words);

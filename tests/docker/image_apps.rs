@@ -34,7 +34,7 @@ fn build_with_secret(apps_json: &[u8], arguments: &[&str]) -> (Said, Image) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("apps.json");
     fs::write(&file, apps_json).unwrap();
-    let image = Image(format!("{}:test", name("apps")));
+    let image = Image::named(format!("{}:test", name("apps")));
     let secret = format!("id=apps_json,src={}", file.display());
     // The same secret is the same to the cache, whatever is in it; a list is told apart by this.
     let list = format!("FRAPPE_BRANCH={}", name("version"));
@@ -120,7 +120,7 @@ fn the_build_command_of_old_works_and_warns_of_logins() {
     let (apps, list) = private_apps();
     let checkout = checkout();
     fs::write(checkout.path().join("apps.json"), list.to_string()).unwrap();
-    let image = Image(format!("{}:latest", name("frappe-prod-image")));
+    let image = Image::named(format!("{}:latest", name("frappe-prod-image")));
     let said = build_as_the_readme_says(checkout.path(), &image);
     let output = said.all();
     assert_eq!(said.code, Some(0), "{output}");

@@ -8,6 +8,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::apps::checkout;
+use crate::backing::inspect;
 use crate::docker::{Image, Said, build, docker, docker_in, name};
 
 const LARGEST: u64 = 5 * 1024 * 1024;
@@ -64,7 +65,7 @@ fn one_static_file_that_runs_where_nothing_else_is() {
         format!("FROM scratch\nCOPY --from={0} / /\nCOPY --from={0} /bellwether /serves\n", &*image),
     )
     .unwrap();
-    let empty = Image(format!("{}:test", name("scratch")));
+    let empty = Image::named(format!("{}:test", name("scratch")));
     docker_in(directory.path(), &["build", "--tag", &empty, "."], []).ok();
     let said = docker(&["run", "--rm", &empty, "/bellwether", "--version"]).ok();
     assert_eq!(said, format!("bellwether {}\n", env!("CARGO_PKG_VERSION")));
@@ -83,8 +84,7 @@ fn one_static_file_that_runs_where_nothing_else_is() {
 #[test]
 fn for_arm64_without_emulation() {
     let image = build("binary", &["--platform=linux/arm64"]);
-    let platform = docker(&["inspect", "--format={{.Os}}/{{.Architecture}}", &image]).ok();
-    assert_eq!(platform, "linux/arm64\n");
+    assert_eq!(inspect(&image, "{{.Os}}/{{.Architecture}}"), "linux/arm64");
     let (directory, binary) = static_binary(&image, "linux/arm64", "AArch64");
     let said = run(Command::new(QEMU).arg(&binary).arg("--version")).ok();
     assert_eq!(said, format!("bellwether {}\n", env!("CARGO_PKG_VERSION")));
@@ -118,7 +118,7 @@ fn built_again_it_is_the_same_and_only_what_has_changed_is_built() {
     // Another directory, other times, and what is not in the image is another text.
     fs::write(checkout.path().join("README.md"), "Another one.\n").unwrap();
     fs::write(checkout.path().join("compose/compose.yaml"), "services: {}\n").unwrap();
-    let second = Image(format!("{}:test", name("binary")));
+    let second = Image::named(format!("{}:test", name("binary")));
     let output = build(&second);
     assert_eq!(steps_not_cached(&output), [""; 0], "{output}");
 

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use crate::backing::address_of;
 use crate::docker::docker;
 use crate::history::Past;
 use crate::stack::{SMALL, STALE, Stack, get, inspect, wait_for_log};
@@ -23,7 +24,7 @@ fn stopped_at(what: &str, phase: &str) -> (Stack, Past, String) {
 /// Waits until somebody else has the lease.
 fn wait_until_lease_leaves(stack: &Stack, leader: &str) {
     let redis = &stack.containers("redis-queue")[0];
-    let ip = inspect(redis, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}");
+    let ip = address_of(redis);
     let scope = std::fs::read_to_string(stack.volume().join(".bellwether/id")).unwrap();
     let question = format!("GET bellwether:{{{}}}:lease\r\nQUIT\r\n", scope.trim());
     wait_for("somebody else's lease", || {

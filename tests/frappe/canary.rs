@@ -152,6 +152,45 @@ fn it_outlives_a_site_config_that_cannot_be_read() {
     is_kept(&stack);
 }
 
+/// A typing error in `DB_HOST`, or two stacks on one volume: no site there has a database then.
+#[test]
+fn it_outlives_a_mistyped_server() {
+    let stack = planted(&baked());
+    let (right, server) = (stack.environment()["DB_HOST"].clone(), stack.server(""));
+    let (config, mut said) = (format!("{SITE}/site_config.json"), stack.json(&format!("{SITE}/site_config.json")));
+    said["db_host"] = right.as_str().into();
+    fs::write(stack.path(&config), said.to_string()).unwrap();
+    let backups = stack.path(&format!("{SITE}/private/backups"));
+    fs::create_dir_all(&backups).unwrap();
+    for name in ["20261120_000000-a_localhost-database.sql.gz", "20261121_000000-a_localhost-database.sql.gz"] {
+        fs::write(backups.join(name), "").unwrap();
+    }
+    stack.make_newer("v2");
+    let stack = stack.env("IMAGE_REV", "v2").misled();
+    let (code, log) = stack.boot();
+    assert_eq!(code, 78, "{log}");
+    let newest = backups.join("20261121_000000-a_localhost-database.sql.gz");
+    let words = [
+        "mariadb at DB_HOST=localhost DB_PORT=".to_owned(),
+        "first make sure that this is its server".to_owned(),
+        format!("its site_config.json says db_host {right}"),
+        "correct DB_HOST and DB_PORT".to_owned(),
+        format!("restore {} --force", newest.display()),
+        "only if nobody needs this site".to_owned(),
+        format!("mv {} {}", stack.path(SITE).display(), stack.path(&format!("archived/{SITE}")).display()),
+    ];
+    let mut rest = log.as_str();
+    for words in words {
+        rest = rest.split_once(&words).unwrap_or_else(|| panic!("{words:?} is not, or not in its place, in {log}")).1;
+    }
+    assert!(!log.contains("drop-site") && !log.contains("rm -r"), "{log}");
+    let stack = stack.env("DB_HOST", &right).env("STANDIN_DB", &server.display().to_string());
+    assert_eq!(stack.bellwether(&["retry"]).0, 0);
+    stack.boot_well();
+    Whole { rev: 2, ..WHOLE }.check(&stack);
+    is_kept(&stack);
+}
+
 /// A new volume beside the database of the old one: `new-site` of a bench would drop it on `PostgreSQL` without a word.
 #[test]
 fn it_outlives_a_volume_that_was_lost() {

@@ -171,6 +171,13 @@ impl Stack {
         self.scratch().join("db").join(name)
     }
 
+    /// The stack as it is, but with another server, that knows nothing of it, behind a name that is as good.
+    pub(crate) fn misled(self) -> Stack {
+        let other = self.scratch().join("other-db");
+        run(tool("make-server").arg(&other).args(["--password", ROOT_PASSWORD]));
+        self.env("DB_HOST", "localhost").env("STANDIN_DB", &other.display().to_string())
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         fs::symlink_metadata(self.path(name)).is_ok()
     }

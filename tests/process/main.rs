@@ -9,5 +9,8 @@ mod step;
 mod stop;
 mod supervise;
 mod util;
+#[expect(dead_code, reason = "what other tests use")]
+#[path = "../it/wait.rs"]
+mod wait;
 #[path = "../waiting/mod.rs"]
 mod waiting;

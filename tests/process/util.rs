@@ -1,6 +1,5 @@
 //! What these tests share. Nothing sleeps for a fixed time: everything waits for something to be seen.
 
-use crate::waiting::{LIMIT, wait_for};
 use std::env;
 use std::fs;
 use std::future::Future;
@@ -8,7 +7,9 @@ use std::path::Path;
 use std::process::Command;
 
 use bellwether::process::{RunEnd, RunEvent, StepProcess, StepSpec};
-use rustix::process::{Pid, Signal, kill_process};
+
+pub(crate) use crate::wait::{is_alive, signal, state, wait_until};
+use crate::waiting::{LIMIT, wait_for};
 
 /// The built binary: shim, hand-off, supervisor.
 pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_bellwether");
@@ -93,28 +94,9 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(async { tokio::time::timeout(LIMIT, future).await.expect("it takes for ever") })
 }
 
-pub(crate) fn wait_until(what: &str, mut look: impl FnMut() -> bool) {
-    wait_for(what, || look().then_some(()));
-}
-
 /// Waits until a process has written its pid there, and the end of the line.
 pub(crate) fn pid_in(path: &Path) -> i32 {
     wait_for(&path.display().to_string(), || fs::read_to_string(path).ok()?.strip_suffix('\n')?.parse().ok())
-}
-
-/// The letter of a process's state; `None` if it is gone.
-pub(crate) fn state(pid: i32) -> Option<char> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
-}
-
-/// Whether it runs: neither gone nor waiting to be reaped.
-pub(crate) fn is_alive(pid: i32) -> bool {
-    state(pid).is_some_and(|state| !matches!(state, 'Z' | 'X'))
-}
-
-pub(crate) fn signal(pid: i32, signal: Signal) {
-    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
 /// Runs the rest of a test in a process of its own: `false` in the first process, when the other has succeeded.

@@ -1,6 +1,6 @@
 //! The three Redises of a Frappe stack, as URLs with an explicit port, which is what Frappe wants.
 
-use super::Read;
+use super::read::Read;
 use super::table::names as n;
 use crate::Given;
 use crate::settings::values;

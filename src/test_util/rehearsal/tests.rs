@@ -1,18 +1,10 @@
 //! What happens, and what a rehearsal tells of it.
 
 use super::*;
-use crate::protocol::{MarkerWord, Step, StepId, StepName};
+use crate::protocol::Step;
 
 fn plan() -> Plan {
-    let step = |name: &str, after: &[usize]| Step {
-        name: StepName::parse(name).unwrap(),
-        in_progress: MarkerWord::parse(name).unwrap(),
-        done: MarkerWord::parse(&format!("{name}_done")).unwrap(),
-        after: after.iter().copied().map(StepId).collect(),
-        timeout: None,
-        max_attempts: 3,
-    };
-    Plan::new(vec![step("migrate", &[]), step("index", &[0]), step("assets", &[])]).unwrap()
+    Plan::new(vec![Step::plain("migrate", &[]), Step::plain("index", &[0]), Step::plain("assets", &[])]).unwrap()
 }
 
 fn ends<'a>(account: &'a Account, step: &'a str) -> Vec<StepEnd> {

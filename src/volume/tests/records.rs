@@ -3,23 +3,13 @@
 use std::time::Duration;
 
 use super::super::record::Found;
-use super::super::testing::{MIGRATE, Scratch, rev};
+use super::super::testing::{MIGRATE, Scratch, record, rev};
 use super::super::{End, Record, UnixMillis};
 use crate::protocol::{LastEnd, StepName};
 
 /// A record of a run that has begun, as a leader of `revision` writes it.
 fn counted(revision: &str, attempts: u32) -> Record {
-    Record {
-        rev: revision.to_owned(),
-        epoch: 4,
-        attempts,
-        not_before: None,
-        deferred_ms: 0,
-        for_good: false,
-        last_end: Some(End::Open),
-        started_at: None,
-        duration_ms: None,
-    }
+    Record { rev: revision.to_owned(), epoch: 4, attempts, ..record() }
 }
 
 fn attempts(scratch: &Scratch, revision: &str) -> u32 {

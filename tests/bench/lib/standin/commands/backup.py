@@ -5,7 +5,7 @@ import gzip
 import os
 import time
 
-from .. import database, options, place
+from .. import database, dumps, options, place
 from .new_site import Secrets
 
 FLAGS = ("--with-files", "--compress", "--ignore-backup-conf", "--verbose")
@@ -28,8 +28,7 @@ def dump(run, site, directory=None):
     os.makedirs(directory, exist_ok=True)
     stamp = time.strftime("%Y%m%d_%H%M%S")
     path = os.path.join(directory, "%s-%s-database.sql.gz" % (stamp, site.replace(".", "_")))
-    with contextlib.closing(database.of_site(config)) as db:
-        content = gzip.compress("\n".join(db.connection.session.engine.iterdump()).encode())
+    content = gzip.compress(dumps.taken(config))
     with open(path, "wb") as file:
         file.write(content[: len(content) // 2])
         file.flush()
@@ -47,7 +46,8 @@ def restore(context):
     if not os.path.exists(words[0]):
         print("Invalid path %s" % words[0])
         return 1
-    script = gzip.decompress(open(words[0], "rb").read()).decode()
+    with gzip.open(words[0], "rb") as file:
+        script = file.read()
     config = place.config_of(context.first_site)
     context.run.password = config["db_password"]
     root = Secrets(config, {"admin-password": "unused", **given})
@@ -55,8 +55,9 @@ def restore(context):
     with contextlib.closing(database.of_administrator(config, root.root_user, root.root)) as db:
         db.sql("DROP DATABASE IF EXISTS `%s`" % name)
         db.sql("CREATE DATABASE `%s`" % name)
+        if db.is_postgres:
+            db.sql("ALTER DATABASE `%s` OWNER TO `%s`" % (name, config.get("db_user") or name))
     context.run.phase("load")
-    with contextlib.closing(database.of_site(config)) as db:
-        db.connection.session.load(script)
+    dumps.load(config, script)
     print("Site %s has been restored" % context.first_site)
     return 0
