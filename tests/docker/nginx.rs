@@ -273,7 +273,8 @@ fn the_websocket_server_asks_nobody_but_us_who_somebody_is() {
 fn a_proxy_that_is_trusted_says_who_the_client_is_and_a_setting_which_site() {
     let network = Network::new();
     let _backend = network.web(&["node", "-e", BACKEND]);
-    let trust = ["--env", "UPSTREAM_REAL_IP_ADDRESS=203.0.113.7, 0.0.0.0/0", "--env", "FRAPPE_SITE_NAME_HEADER=other.site"];
+    let trust =
+        ["--env", "UPSTREAM_REAL_IP_ADDRESS=203.0.113.7, 0.0.0.0/0", "--env", "FRAPPE_SITE_NAME_HEADER=other.site"];
     // A short name, whose domain stands in resolv.conf only, as in Kubernetes.
     let (_nginx, address) = network.nginx(&[&trust[..], &["--dns-search", "shop.test"]].concat());
     let question = format!(
