@@ -94,7 +94,7 @@ fn its_compose_file_makes_a_shop_ready_once() {
     for (name, text) in [("Dockerfile", SHOP), ("plan.json", PLAN), ("wsgi.py", WSGI)] {
         fs::write(context.path().join(name), text).unwrap();
     }
-    let image = Image(format!("{}:{REV}", name("shop")));
+    let image = Image::named(format!("{}:{REV}", name("shop")));
     docker(&["build", "--tag", &image, context.path().to_str().unwrap()]).ok();
 
     let project = Project::new("yaml compose", ("shop", &image), "version: '2.4'\n");
