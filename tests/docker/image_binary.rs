@@ -120,7 +120,8 @@ fn built_again_it_is_the_same_and_only_what_has_changed_is_built() {
     fs::write(checkout.path().join("compose/compose.yaml"), "services: {}\n").unwrap();
     let second = Image::named(format!("{}:test", name("binary")));
     let output = build(&second);
-    assert_eq!(steps_not_cached(&output), [""; 0], "{output}");
+    // A layer that is made again is of another time, so the image would be another, too.
+    assert_eq!(inspect(&first, "{{.Id}}"), inspect(&second, "{{.Id}}"), "{output}");
 
     // A remark changes no program, so what the compiler makes of it has to be the same to the byte.
     let source = checkout.path().join("src/lib.rs");
@@ -135,12 +136,12 @@ fn built_again_it_is_the_same_and_only_what_has_changed_is_built() {
     assert_eq!(sum(&one.path().join("bellwether")), sum(&other.path().join("bellwether")));
 }
 
-/// The instructions that were carried out, from the builder's plain output: `#7 [stage 2/5] RUN …`, later `#7 CACHED`.
+/// The instructions that were carried out, from the builder's plain output: `#7 [stage 2/5] RUN …`, later `#7 CACHED`. Those of
+/// another build at the same time, which it waits for instead of doing them twice, it may leave out.
 fn steps_not_cached(output: &str) -> Vec<&str> {
     let number = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
     let is_step = |line: &&str| line.contains("] RUN ") || line.contains("] COPY ");
     let cached: Vec<_> = output.lines().filter(|line| line.ends_with(" CACHED")).map(number).collect();
     let steps: Vec<_> = output.lines().filter(|line| line.starts_with('#')).filter(is_step).collect();
-    assert!(steps.len() > 5, "{output}");
     steps.into_iter().filter(|line| !cached.contains(&number(line))).collect()
 }
