@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 pub use parse::NeedError;
 pub use probe::{Failure, FailureClass};
+pub(crate) use wait::try_each;
 pub use wait::{NeedEvent, NeedsError, await_all};
 
 use crate::lease::Server;
@@ -53,7 +54,7 @@ impl Need {
     }
 
     /// The end of a sentence about its failure.
-    fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         self.settings.as_ref().map_or_else(String::new, |settings| format!("; look at {settings}"))
     }
 

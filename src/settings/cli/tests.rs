@@ -85,6 +85,11 @@ fn clap_and_the_scanner_agree_on_longer_lines() {
         "retry --force --step x",
         "reset --step=x --step y --force",
         "demo --keep --bogus",
+        "doctor",
+        "doctor --json -- sh -c --json",
+        "doctor --",
+        "doctor sh",
+        "doctor --help",
         "demo demo",
         "bogus",
         "help",
@@ -105,6 +110,16 @@ fn the_command_is_well_formed() {
 #[test]
 fn help_shows_every_setting() {
     insta::assert_snapshot!(command().render_help());
+}
+
+#[test]
+fn help_of_doctor_shows_its_exit_codes() {
+    let mut command = command();
+    command.build();
+    let help = command.find_subcommand_mut("doctor").unwrap().render_help().to_string();
+    let (head, tail) = help.split_once("Settings:").unwrap();
+    insta::assert_snapshot!(head, @"");
+    insta::assert_snapshot!(tail.split_once("Looks at").unwrap().1, @"");
 }
 
 #[test]
