@@ -7,6 +7,7 @@ mod boot;
 mod border;
 mod canary;
 mod config;
+mod doctor;
 mod half_made;
 #[expect(dead_code, reason = "what other tests use")]
 #[path = "../it/isolate.rs"]

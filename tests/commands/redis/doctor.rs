@@ -32,7 +32,7 @@ fn lines(said: &Said, redis: &RedisServer) -> String {
         let text = |key: &str| finding[key].as_str().unwrap_or_default().replace(&redis.url(), "[redis]");
         let seen = text("seen");
         let seen = seen.split(" answers PING in ").next().unwrap().to_owned();
-        format!("{} {seen} -> {}", text("state"), text("repair"))
+        format!("{} {seen}\n  {}", text("state"), text("repair")).trim_end().to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -49,9 +49,9 @@ fn all_is_well_and_nothing_is_written() {
     let said = scene.say(&["doctor", "--json"]);
     assert_eq!(said.code, 0, "{said:?}");
     assert_snapshot!(lines(&said, &redis), @"
-    ok [redis]/0 (of BELLWETHER_REDIS_URL) -> 
-    ok it is a primary, and its user may do what the lease needs -> 
-    ok maxmemory-policy is noeviction ->
+    ok [redis]/0 (of BELLWETHER_REDIS_URL)
+    ok it is a primary, and its user may do what the lease needs
+    ok maxmemory-policy is noeviction
     ");
     assert_eq!(about(&said, "lease")[0]["seen"], "nobody has it");
     assert_eq!(redis.cli(&["KEYS", "*"]), "");
@@ -91,9 +91,13 @@ fn a_wrong_password_is_told_and_never_shown() {
     let with = |password: &str| redis.url().replace("redis://", &format!("redis://{password}"));
     let wrong = asked(&scene, &with(":hunter44@"));
     assert_eq!(wrong.code, 69, "{wrong:?}");
-    assert_snapshot!(lines(&wrong, &redis), @"fail [redis]/0 refuses this user or password (WRONGPASS invalid username-password pair or user is disabled.) -> look at BELLWETHER_REDIS_URL");
+    assert_snapshot!(lines(&wrong, &redis), @"
+    fail [redis]/0 refuses this user or password (WRONGPASS invalid username-password pair or user is disabled.)
+      look at BELLWETHER_REDIS_URL
+    ");
     let none = asked(&scene, &with(""));
-    assert_snapshot!(lines(&none, &redis), @"");
+    assert_snapshot!(lines(&none, &redis), @"fail [redis]/0 wants a password (NOAUTH Authentication required.) 
+  put it into BELLWETHER_REDIS_URL");
     let right = asked(&scene, &with(":hunter33@"));
     assert_eq!(right.code, 0, "{right:?}");
     for said in [wrong, none, right] {
