@@ -55,7 +55,7 @@ fn all_is_well_and_nothing_is_begun() {
 fn programs_that_bench_calls_are_looked_for() {
     let stack = Stack::new();
     let path = path_of(&stack, &["mariadb-dump", "mysql"]);
-    // The stand-in's Python is a script, which names its own programs.
+    // The stand-in's Python needs nothing of it.
     let (code, findings) = ask(&stack.env("PATH", &path));
     let programs = about(&findings, "bench programs");
     assert_eq!(code, 0, "{findings:?}");
@@ -68,7 +68,10 @@ fn programs_that_bench_calls_are_looked_for() {
     let stack = Stack::of(&Image { has_baked_assets: true, ..Image::default() }, &["--type", "postgres"]);
     let path = path_of(&stack, &["file", "psql"]);
     let (_, findings) = ask(&stack.env("PATH", &path).env("DB_TYPE", "postgres"));
-    insta::assert_snapshot!(about(&findings, "bench programs"), @"");
+    insta::assert_snapshot!(about(&findings, "bench programs"), @"
+    ok env/bin/python, psql, file
+    warn pg_dump not found in PATH (bench backs up with it) -> install postgresql-client into the image
+    ");
 }
 
 #[test]

@@ -96,8 +96,10 @@ fn a_wrong_password_is_told_and_never_shown() {
       look at BELLWETHER_REDIS_URL
     ");
     let none = asked(&scene, &with(""));
-    assert_snapshot!(lines(&none, &redis), @"fail [redis]/0 wants a password (NOAUTH Authentication required.) 
-  put it into BELLWETHER_REDIS_URL");
+    assert_snapshot!(lines(&none, &redis), @"
+    fail [redis]/0 wants a password (NOAUTH Authentication required.)
+      put it into BELLWETHER_REDIS_URL
+    ");
     let right = asked(&scene, &with(":hunter33@"));
     assert_eq!(right.code, 0, "{right:?}");
     for said in [wrong, none, right] {
