@@ -21,10 +21,11 @@ pub(super) fn findings(known: &Known) -> Vec<Finding> {
         .collect();
     if let Some(settings) = &known.settings {
         let preset = settings.preset.map(|preset| format!("preset {}, ", preset.name()));
-        let steps = settings.plan.plan.len();
+        let count = settings.plan.plan.len();
+        let steps = if count == 1 { "step" } else { "steps" };
         let never = if settings.may_lead { "" } else { "; this replica never leads (IS_LEADER)" };
         let seen = format!(
-            "revision {}, {}plan {} of {steps} steps{never}",
+            "revision {}, {}plan {} of {count} {steps}{never}",
             settings.rev,
             preset.unwrap_or_default(),
             settings.plan.name
