@@ -62,7 +62,9 @@ pub use failure::StepError;
 pub use work::{StepFunction, StepResult, Work, WorkPlan};
 
 use words::going_back;
-pub(crate) use words::{FORGOTTEN, MOUNT, downgraded, warn_of_forgotten_volume};
+#[cfg(feature = "cli")]
+pub(crate) use words::{FORGOTTEN, MOUNT};
+pub(crate) use words::{downgraded, warn_of_forgotten_volume};
 
 /// How long a hand-off waits for what the volume tells of undoing a later revision.
 const UNDO_PATIENCE: Duration = Duration::from_secs(2);

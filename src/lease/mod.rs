@@ -19,7 +19,7 @@ mod classify;
 mod client;
 #[cfg(feature = "redis")]
 mod connection;
-#[cfg(feature = "redis")]
+#[cfg(all(feature = "redis", feature = "cli"))]
 mod examine;
 mod failure;
 mod holder;
@@ -38,7 +38,7 @@ mod server;
 pub use answer::{Answer, LeaseSetup, Peek};
 #[cfg(feature = "redis")]
 pub use client::LeaseClient;
-#[cfg(feature = "redis")]
+#[cfg(all(feature = "redis", feature = "cli"))]
 pub(crate) use examine::{Eviction, Examination, examine};
 pub use failure::{Failure, FailureClass};
 pub use holder::Holder;

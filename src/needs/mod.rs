@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 pub use parse::NeedError;
 pub use probe::{Failure, FailureClass};
+#[cfg(feature = "cli")]
 pub(crate) use wait::try_each;
 pub use wait::{NeedEvent, NeedsError, await_all};
 

@@ -106,6 +106,7 @@ pub(super) async fn await_with(
 }
 
 /// Tries each need once, all side by side, and tells what became of it, in their order.
+#[cfg(feature = "cli")]
 pub(crate) async fn try_each(needs: &[Need]) -> Vec<Result<(), Failure>> {
     join_all(needs.iter().map(try_once)).await
 }
