@@ -74,6 +74,8 @@ pub mod commands;
 pub mod driver;
 #[cfg(feature = "io")]
 pub mod exit;
+#[cfg(feature = "io")]
+mod finding;
 #[cfg(feature = "frappe")]
 pub mod frappe;
 #[cfg(feature = "io")]
@@ -96,6 +98,8 @@ pub mod volume;
 pub use bootstrap::{Bootstrap, BootstrapError, Outcome, Replica, RunError, Running, Step};
 #[cfg(feature = "io")]
 pub use driver::{StepContext, StepError, StepRecord, StepResult, Stopper};
+#[cfg(feature = "io")]
+pub use finding::Finding;
 #[cfg(feature = "io")]
 pub use preset::{LocalBrief, Preset, PresetBrief, PresetPlan, Presets, step_command};
 #[cfg(feature = "io")]

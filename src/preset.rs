@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::bootstrap::{Step, checked_commands};
+use crate::finding::Finding;
 use crate::needs::Need;
 use crate::protocol;
 use crate::settings::{Env, Notice, Problem, Setting, StepCommand};
@@ -77,6 +78,14 @@ pub trait Preset: fmt::Debug + Sync {
     /// neither servers nor a writable volume. What it has changed, and what it could not put right, it says, a line each; the
     /// command is started in any case.
     fn localize(&self, brief: &LocalBrief<'_>) -> Vec<String>;
+
+    /// Looks for what would keep the steps from succeeding in this container, for `bellwether doctor`: programs that they
+    /// call, servers that have to let them in. It changes nothing, and ends after `limit` whatever hangs. What
+    /// [`Preset::plan`] refuses has been told.
+    fn examine(&self, brief: &PresetBrief<'_>, limit: Duration) -> Vec<Finding> {
+        let _ = (brief, limit);
+        Vec::new()
+    }
 }
 
 /// What a preset is told before a hand-off.

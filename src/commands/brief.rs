@@ -46,12 +46,16 @@ pub(super) fn volume(settings: &Settings) -> Volume {
 /// Whether the volume's locks are trusted, after the settings.
 pub(super) fn trust(settings: &Settings, volume: &Volume) -> Result<TrustFinding, Refusal> {
     volume.check_root().map_err(|error| Refusal::of_volume(&error))?;
-    let asked = match settings.locks {
+    volume.trust(asked_trust(settings)).map_err(|error| Refusal::of_volume(&error))
+}
+
+/// What the settings say of the volume's locks.
+pub(super) fn asked_trust(settings: &Settings) -> Option<Trust> {
+    match settings.locks {
         VolumeLocks::Auto => None,
         VolumeLocks::Trusted => Some(Trust::Trusted),
         VolumeLocks::Untrusted => Some(Trust::NotTrusted),
-    };
-    volume.trust(asked).map_err(|error| Refusal::of_volume(&error))
+    }
 }
 
 /// Everything a driver needs. Reads the volume, writes nothing.

@@ -2,6 +2,7 @@
 
 mod brief;
 mod demo;
+mod doctor;
 mod lease;
 mod log_writer;
 mod plan;
@@ -69,6 +70,7 @@ fn perform_for_people(line: &CommandLine, presets: Presets) -> Exit {
         Subcommand::Retry => repair::retry(line, presets),
         Subcommand::Skip => repair::skip(line, presets),
         Subcommand::Reset => repair::reset(line, presets),
+        Subcommand::Doctor => doctor::doctor(line, presets),
         Subcommand::Demo => demo::demo(line),
     }
 }

@@ -110,10 +110,13 @@ fn cold(line: &CommandLine, presets: Presets) -> Exit {
     }
 }
 
+/// Who elects then.
+pub(super) const NO_REDIS: &str = "no Redis is configured: the guard on the volume alone elects the leader";
+
 /// Once, so that nobody has to guess it from what follows.
 fn say_who_elects(setup: &Setup) {
     let (Election::Lease(times), Some(LeaseSource { server, .. })) = (setup.config.election(), &setup.lease) else {
-        warn!("no Redis is configured: the guard on the volume alone elects the leader");
+        warn!("{NO_REDIS}");
         return;
     };
     let ttl_secs = times.ttl().as_secs_f64();

@@ -63,6 +63,8 @@ pub use failure::StepError;
 pub use work::{StepFunction, StepResult, Work, WorkPlan};
 
 use words::going_back;
+#[cfg(feature = "cli")]
+pub(crate) use words::{FORGOTTEN, MOUNT};
 pub(crate) use words::{downgraded, warn_of_forgotten_volume};
 
 /// What a driver is given.

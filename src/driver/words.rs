@@ -76,14 +76,16 @@ pub(super) fn going_back(rev: &str, newest: &str, undo: &[String]) -> String {
     )
 }
 
+/// Somebody forgot to mount the volume.
+pub(crate) const FORGOTTEN: &str = "THE VOLUME IS NOT MOUNTED: this directory lies in the container's own layer. Every \
+                                    replica has its own, all of them will lead, and everything is lost with the container";
+/// The repair.
+pub(crate) const MOUNT: &str = "Mount a volume there";
+
 /// Says loudly that somebody forgot to mount the volume, if so.
 pub(crate) fn warn_of_forgotten_volume(finding: &TrustFinding, volume: &Path) {
     if finding.kind == TrustKind::Forgotten {
-        warn!(
-            volume = %volume.display(),
-            "THE VOLUME IS NOT MOUNTED: this directory lies in the container's own layer. Every replica has its own, \
-             all of them will lead, and everything is lost with the container. Mount a volume there"
-        );
+        warn!(volume = %volume.display(), "{FORGOTTEN}. {MOUNT}");
     }
 }
 

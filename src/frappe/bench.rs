@@ -143,7 +143,16 @@ impl Bench {
 
     /// Asks the probe; what it cannot do, it says in its answer.
     pub(super) fn probe(&self, request: &serde_json::Value) -> Result<serde_json::Value, Trouble> {
-        let finished = self.finish(PROBE, &request.to_string(), Some(LONGEST_PROBE), |_| ())?;
+        self.probe_within(request, LONGEST_PROBE)
+    }
+
+    /// The same with a probe that is killed after `limit`.
+    pub(super) fn probe_within(
+        &self,
+        request: &serde_json::Value,
+        limit: Duration,
+    ) -> Result<serde_json::Value, Trouble> {
+        let finished = self.finish(PROBE, &request.to_string(), Some(limit), |_| ())?;
         finished.json().ok_or_else(|| {
             let last = finished.lines.back().map_or("nothing", String::as_str);
             Trouble::Failed(format!("the probe of the servers {}; it said: {last}", finished.describe()))
@@ -165,6 +174,10 @@ impl Bench {
             command.arg("-c").arg(script).current_dir(&self.sites).env("PYTHONUNBUFFERED", "1");
             // Every call names its site.
             command.env_remove("FRAPPE_SITE");
+            if limit.is_some() {
+                // A probe leaves nothing behind, not even what Python has compiled.
+                command.env("PYTHONDONTWRITEBYTECODE", "1");
+            }
             let output = writer.try_clone().map_err(failed)?;
             command.stdin(Stdio::piped()).stdout(output).stderr(writer).spawn().map_err(failed)?
         };

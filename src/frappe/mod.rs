@@ -38,6 +38,7 @@ mod bench;
 mod call;
 mod config;
 mod echo;
+mod examine;
 mod explain;
 mod files;
 mod migrate;
@@ -52,13 +53,14 @@ mod trouble;
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use self::bench::Bench;
 use self::echo::Echo;
 use self::settings::Settings;
 use self::stage::Stage;
 use self::trouble::Trouble;
-use crate::{Env, LocalBrief, Mask, Preset, PresetBrief, PresetPlan, Problem, Setting, Step, step_command};
+use crate::{Env, Finding, LocalBrief, Mask, Preset, PresetBrief, PresetPlan, Problem, Setting, Step, step_command};
 pub use settings::FRAPPE_SETTINGS;
 
 /// The preset `frappe`.
@@ -110,6 +112,10 @@ impl Preset for Frappe {
         let assets = Settings::assets_alone(brief.lookup);
         let linked = assets.and_then(|assets| assets::localize(assets, volume.parent().unwrap_or(volume), volume));
         linked.into_iter().chain(site::tell_of_missing(brief)).collect()
+    }
+
+    fn examine(&self, brief: &PresetBrief<'_>, limit: Duration) -> Vec<Finding> {
+        examine::examine(brief, limit)
     }
 }
 

@@ -10,6 +10,8 @@ use super::bench::{Bench, shown};
 use super::settings::{Database, Redises, Settings};
 use super::site_config::SiteConfig;
 use super::trouble::Trouble;
+use crate::Finding;
+use crate::exit::Exit;
 use crate::process::boottime;
 use crate::protocol::Timestamp;
 
@@ -19,6 +21,8 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 const REMIND_EVERY: Duration = Duration::from_secs(30);
 
 const SERVER: &str = "the database server";
+/// What findings about them are about.
+const SERVERS: &str = "servers";
 /// The settings that say where it is.
 pub(super) const DATABASE: &str = "DB_HOST and DB_PORT";
 /// Where a site's own file says so.
@@ -41,8 +45,21 @@ impl Refusal {
 
     /// In words, with the settings to look at.
     fn explain(&self, what: &str, settings: &str) -> String {
-        let text = &self.text;
-        let (happened, look_at) = match self.class.as_str() {
+        let (happened, look_at) = self.words(settings);
+        format!("{what} {happened} ({look_at}): {}", self.text)
+    }
+
+    /// The same for people who look for what is wrong.
+    fn finding(&self, what: &str, settings: &str) -> Finding {
+        let (happened, look_at) = self.words(settings);
+        let is_away = ["refused", "unknown-host", "timeout", "busy"].contains(&self.class.as_str());
+        let exit = if is_away { Exit::TryLater } else { Exit::StepFailed };
+        Finding::fail(SERVERS, format!("{what} {happened}: {}", self.text), look_at, exit)
+    }
+
+    /// What happened, and what to look at.
+    fn words(&self, settings: &str) -> (&'static str, String) {
+        match self.class.as_str() {
             "refused" => ("refuses the connection", format!("is it up, and are {settings} right?")),
             "unknown-host" => ("has a host name that nobody knows", format!("look at {settings}")),
             "timeout" => ("does not answer", format!("look at {settings}, and at the network between")),
@@ -51,8 +68,7 @@ impl Refusal {
             "no-database" => ("has no such database", format!("look at {settings}")),
             "no-driver" => ("cannot be asked", "the bench's env lacks the driver".to_owned()),
             _ => ("does not let us in", format!("look at {settings}")),
-        };
-        format!("{what} {happened} ({look_at}): {text}")
+        }
     }
 }
 
@@ -122,6 +138,46 @@ impl<'a> Servers<'a> {
             let refused = questions.iter().zip(answers).find_map(|(question, answer)| Some((question, answer.error?)));
             Ok(refused.map_or(Ok(()), |(question, refusal)| Err((question.what, question.settings, refusal))))
         })
+    }
+
+    /// Asks each server once whether it lets us in, side by side. Nobody is waited for longer than `limit`.
+    pub(super) fn look(&self, limit: Duration) -> Vec<Finding> {
+        let questions = self.questions();
+        let found: Vec<Result<String, Finding>> = std::thread::scope(|scope| {
+            let asked: Vec<_> =
+                questions.iter().map(|question| scope.spawn(|| self.look_at(question, limit))).collect();
+            asked.into_iter().map(|asked| asked.join().expect("nobody panics while asking")).collect()
+        });
+        let (well, bad): (Vec<_>, Vec<_>) = found.into_iter().partition(Result::is_ok);
+        let well: Vec<String> = well.into_iter().flatten().collect();
+        let mut findings: Vec<Finding> = bad.into_iter().filter_map(Result::err).collect();
+        if !well.is_empty() {
+            findings.insert(0, Finding::ok(SERVERS, format!("{}: let us in", well.join(", "))));
+        }
+        if self.root().is_none() {
+            let text = format!("{SERVER} was not asked: without DB_ROOT_PASS nobody logs in as its administrator");
+            findings.push(Finding::ok(SERVERS, text));
+        }
+        findings
+    }
+
+    fn look_at(&self, Question { what, settings, request }: &Question, limit: Duration) -> Result<String, Finding> {
+        let mut request = request.clone();
+        // The rest is for Python to begin.
+        request["seconds"] = limit.as_secs().div_ceil(2).into();
+        let begun = boottime::now();
+        match self.bench.probe_within(&request, limit).and_then(understood::<Value>) {
+            Ok(Ok(_)) => Ok((*what).to_owned()),
+            Ok(Err(refusal)) => Err(refusal.finding(what, settings)),
+            Err(_) if boottime::now().since(begun) >= limit => {
+                let refusal = Refusal { class: "timeout".to_owned(), text: format!("within {} s", limit.as_secs()) };
+                Err(refusal.finding(what, settings))
+            }
+            Err(trouble) => {
+                let text = format!("{what} cannot be asked: {}", trouble.text());
+                Err(Finding::fail(SERVERS, text, "look at the bench's env/bin/python", Exit::StepFailed))
+            }
+        }
     }
 
     /// Whom to ask whether they let us in: each server once.
@@ -197,13 +253,7 @@ impl<'a> Servers<'a> {
 
     /// One question; the inner error is the server's.
     fn ask<T: for<'de> Deserialize<'de>>(&self, request: &Value) -> Result<Result<T, Refusal>, Trouble> {
-        let mut answer = self.bench.probe(request)?;
-        let unclear =
-            |error: serde_json::Error| Trouble::Failed(format!("the probe of the servers is not understood: {error}"));
-        match answer.get_mut("error") {
-            Some(refusal) => serde_json::from_value(refusal.take()).map(Err).map_err(unclear),
-            None => serde_json::from_value(answer["ok"].take()).map(Ok).map_err(unclear),
-        }
+        understood(self.bench.probe(request)?)
     }
 
     /// Asks until nobody refuses, or the limit has passed. A refusal comes with who it is of, and the settings to look at.
@@ -236,5 +286,15 @@ impl<'a> Servers<'a> {
             }
             sleep(TRY_EVERY);
         }
+    }
+}
+
+/// What the probe said; the inner error is the server's.
+fn understood<T: for<'de> Deserialize<'de>>(mut answer: Value) -> Result<Result<T, Refusal>, Trouble> {
+    let unclear =
+        |error: serde_json::Error| Trouble::Failed(format!("the probe of the servers is not understood: {error}"));
+    match answer.get_mut("error") {
+        Some(refusal) => serde_json::from_value(refusal.take()).map(Err).map_err(unclear),
+        None => serde_json::from_value(answer["ok"].take()).map(Ok).map_err(unclear),
     }
 }

@@ -107,6 +107,11 @@ impl Settings {
         if problems.is_empty() { Ok(settings.filter(|_| is_complete)) } else { Err(problems) }
     }
 
+    /// What they are as far as they are told, though some may be wrong or missing: for whoever looks for more that is.
+    pub(super) fn in_spite_of_mistakes(brief: &PresetBrief<'_>) -> Option<Settings> {
+        Read::of(brief.env).all(brief.volume)
+    }
+
     /// What is to be done about assets, and nothing else; `None` if what is said cannot be used.
     pub(super) fn assets_alone(lookup: &dyn Fn(&str) -> Option<OsString>) -> Option<Assets> {
         Read::of(&some_of(&[n::ASSETS, n::REBUILD], lookup)).assets()

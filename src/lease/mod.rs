@@ -19,6 +19,8 @@ mod classify;
 mod client;
 #[cfg(feature = "redis")]
 mod connection;
+#[cfg(all(feature = "redis", feature = "cli"))]
+mod examine;
 mod failure;
 mod holder;
 #[cfg(feature = "redis")]
@@ -36,6 +38,8 @@ mod server;
 pub use answer::{Answer, LeaseSetup, Peek};
 #[cfg(feature = "redis")]
 pub use client::LeaseClient;
+#[cfg(all(feature = "redis", feature = "cli"))]
+pub(crate) use examine::{Eviction, Examination, examine};
 pub use failure::{Failure, FailureClass};
 pub use holder::Holder;
 #[cfg(feature = "redis")]

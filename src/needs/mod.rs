@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 pub use parse::NeedError;
 pub use probe::{Failure, FailureClass};
+#[cfg(feature = "cli")]
+pub(crate) use wait::try_each;
 pub use wait::{NeedEvent, NeedsError, await_all};
 
 use crate::lease::Server;
@@ -53,7 +55,7 @@ impl Need {
     }
 
     /// The end of a sentence about its failure.
-    fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         self.settings.as_ref().map_or_else(String::new, |settings| format!("; look at {settings}"))
     }
 

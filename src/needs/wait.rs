@@ -105,6 +105,12 @@ pub(super) async fn await_with(
     if missing.is_empty() { Ok(()) } else { Err(NeedsError { limit: limit.unwrap_or(Duration::MAX), missing }) }
 }
 
+/// Tries each need once, all side by side, and tells what became of it, in their order.
+#[cfg(feature = "cli")]
+pub(crate) async fn try_each(needs: &[Need]) -> Vec<Result<(), Failure>> {
+    join_all(needs.iter().map(try_once)).await
+}
+
 /// Waits for one need; gives the last failure if the limit passed first.
 async fn await_one(
     need: &Need,

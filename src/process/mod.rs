@@ -13,6 +13,7 @@
 pub mod boottime;
 mod control;
 mod exec;
+mod find;
 mod handoff;
 mod output;
 mod reap;
@@ -28,6 +29,7 @@ mod user;
 
 pub use control::StepControl;
 pub use exec::HandOffError;
+pub use find::find_program;
 pub use handoff::hand_off;
 pub use output::Line;
 pub(crate) use output::Output;

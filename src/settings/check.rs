@@ -18,8 +18,11 @@ use super::warm::checked;
 use crate::preset::{Preset, Presets};
 use crate::protocol::{OnDowngrade, OnFailure, Revision};
 
+mod known;
 mod plan;
 mod redis;
+
+pub use known::Known;
 
 /// Everything a replica was told, checked. Made by [`Settings::from`].
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
-use super::subcommands::{Entry, SUBCOMMANDS, Switch};
+use super::subcommands::{Entry, SUBCOMMANDS, Switch, Trailing};
 use super::table::{Fallback, SETTINGS, Setting};
 
 /// The command line. Parses what the scanner parses.
@@ -58,11 +58,17 @@ fn after_help() -> String {
 
 fn subcommand(entry: &'static Entry) -> Command {
     let mut command = Command::new(entry.name).about(entry.about).args(entry.switches.iter().map(switch));
-    if entry.takes_command {
-        let trailing = Arg::new("COMMAND").last(true).required(true).num_args(1..).action(ArgAction::Append);
-        command = command.arg(trailing.value_parser(value_parser!(std::ffi::OsString)).help("the command to become"));
+    if !entry.after_help.is_empty() {
+        command = command.after_help(entry.after_help);
     }
-    command
+    let help = match entry.command {
+        Trailing::Never => return command,
+        Trailing::Optional => "the command that a replica would become",
+        Trailing::Required => "the command to become",
+    };
+    let is_required = entry.command == Trailing::Required;
+    let trailing = Arg::new("COMMAND").last(true).required(is_required).num_args(1..).action(ArgAction::Append);
+    command.arg(trailing.value_parser(value_parser!(std::ffi::OsString)).help(help))
 }
 
 fn switch(switch: &'static Switch) -> Arg {

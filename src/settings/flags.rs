@@ -11,7 +11,7 @@ use super::env::Overlay;
 use super::problem::Problem;
 use super::secret;
 use super::spelling;
-use super::subcommands::{SUBCOMMANDS, Subcommand, Switch};
+use super::subcommands::{SUBCOMMANDS, Subcommand, Switch, Trailing};
 use super::table::{SETTINGS, Setting};
 
 /// What a command line asks for.
@@ -36,7 +36,7 @@ pub struct CommandLine {
     pub switches: BTreeSet<&'static str>,
     /// The value of `--step`.
     pub step: Option<OsString>,
-    /// The command after `--`; empty for all but `run`.
+    /// The command after `--`; empty for all but `run` and `doctor`.
     pub command: Vec<OsString>,
 }
 
@@ -131,7 +131,7 @@ impl<I: Iterator<Item = OsString>> Scanner<I> {
             return Err(self.misuse());
         };
         let entry = subcommand.entry();
-        if entry.takes_command && self.command.is_empty() && self.problems.is_empty() {
+        if entry.command == Trailing::Required && self.command.is_empty() && self.problems.is_empty() {
             self.complain(entry.name, "no command to become; put it after `--`: bellwether run -- COMMAND");
         }
         if self.step.is_none() && entry.switches.iter().any(|switch| switch.required) && self.problems.is_empty() {
@@ -153,7 +153,7 @@ impl<I: Iterator<Item = OsString>> Scanner<I> {
     fn trailing(&mut self) {
         let rest: Vec<OsString> = self.arguments.by_ref().collect();
         match self.subcommand {
-            Some(subcommand) if subcommand.entry().takes_command => self.command = rest,
+            Some(subcommand) if subcommand.entry().command != Trailing::Never => self.command = rest,
             Some(subcommand) if !rest.is_empty() => self.complain(subcommand.name(), "takes no command after `--`"),
             None if !rest.is_empty() => {
                 self.complain("--", "stands before the subcommand; write bellwether run -- COMMAND");
@@ -174,8 +174,9 @@ impl<I: Iterator<Item = OsString>> Scanner<I> {
                     self.arguments.by_ref().for_each(drop);
                 }
             }
-            Some(subcommand) if subcommand.entry().takes_command => {
-                self.complain(shown, "unexpected; put `--` before the command: bellwether run -- COMMAND");
+            Some(subcommand) if subcommand.entry().command != Trailing::Never => {
+                let name = subcommand.name();
+                self.complain(shown, format!("unexpected; put `--` before the command: bellwether {name} -- COMMAND"));
                 self.arguments.by_ref().for_each(drop);
             }
             Some(subcommand) => self.complain(shown, format!("{} takes no such argument", subcommand.name())),

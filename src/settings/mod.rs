@@ -29,7 +29,7 @@ pub mod values {
     pub use super::parse::{one_of, yes_or_no};
 }
 
-pub use check::{Glance, Settings};
+pub use check::{Glance, Known, Settings};
 pub use env::{Env, Overlay};
 pub use flags::{CommandLine, Misuse, Scan, scan};
 pub use mask::Mask;

@@ -17,6 +17,8 @@ pub enum Subcommand {
     Skip,
     /// Remove markers of one revision.
     Reset,
+    /// Look for what keeps replicas from starting.
+    Doctor,
     /// Three replicas on a temporary volume.
     Demo,
 }
@@ -42,7 +44,20 @@ pub(super) struct Entry {
     pub(super) about: &'static str,
     pub(super) switches: &'static [Switch],
     /// Whether a command follows after `--`.
-    pub(super) takes_command: bool,
+    pub(super) command: Trailing,
+    /// What `--help` says at its end.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "read by `--help` alone"))]
+    pub(super) after_help: &'static str,
+}
+
+/// Whether a command follows after `--`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Trailing {
+    Never,
+    /// To be looked at.
+    Optional,
+    /// To become.
+    Required,
 }
 
 const fn switch(long: &'static str, help: &'static str) -> Switch {
@@ -50,15 +65,24 @@ const fn switch(long: &'static str, help: &'static str) -> Switch {
 }
 
 const fn entry(subcommand: Subcommand, name: &'static str, about: &'static str, switches: &'static [Switch]) -> Entry {
-    Entry { subcommand, name, about, switches, takes_command: false }
+    Entry { subcommand, name, about, switches, command: Trailing::Never, after_help: "" }
 }
+
+/// What `doctor` ends with.
+const DOCTORS_EXITS: &str = "\
+Looks at settings, volume, Redis, programs and needs: a line each, ok, warn or fail, and below it the repair. Changes
+nothing, takes no lease, and ends within ten seconds.
+
+Exit codes: 0 if nothing has failed, else that of the first failure: 64 settings, 69 Redis, 70 this container,
+74 the volume cannot be read or written, 75 something that the plan needs does not answer, 77 permission denied on
+the volume, 78 a step has failed for good or could not log in, 126 a program cannot be executed, 127 it was not found.";
 
 const FORCE: Switch = switch("force", "act though a step may still be at work; never without lease and guard");
 
 /// All subcommands, in the order in which `--help` shows them.
 pub(super) static SUBCOMMANDS: &[Entry] = &[
     Entry {
-        takes_command: true,
+        command: Trailing::Required,
         ..entry(
             Subcommand::Run,
             "run",
@@ -104,6 +128,16 @@ pub(super) static SUBCOMMANDS: &[Entry] = &[
         "remove the markers of this revision, so that its steps run again",
         &[Switch { value: Some("STEP"), ..switch("step", "only this step") }, FORCE],
     ),
+    Entry {
+        command: Trailing::Optional,
+        after_help: DOCTORS_EXITS,
+        ..entry(
+            Subcommand::Doctor,
+            "doctor",
+            "look for what keeps replicas from starting, and say how to repair it",
+            &[switch("json", "for programs")],
+        )
+    },
     entry(
         Subcommand::Demo,
         "demo",

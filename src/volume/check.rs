@@ -7,7 +7,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use super::{PRIVATE_DIRECTORY, Volume, VolumeError, files};
+use super::{PRIVATE_DIRECTORIES, PRIVATE_DIRECTORY, Volume, VolumeError, files};
 
 /// Below this much free space, in bytes, a replica that wants to lead warns.
 const LITTLE_SPACE: u64 = 100 * 1024 * 1024;
@@ -58,7 +58,7 @@ impl Volume {
         self.check_root()?;
         self.try_root()?;
         self.make_directory(&self.root().join(PRIVATE_DIRECTORY))?;
-        for name in ["epochs", "claims", "steps", "log", "tmp"] {
+        for name in PRIVATE_DIRECTORIES {
             self.make_directory(&self.private(name))?;
         }
         files::sync_directory(self.root())?;
@@ -95,7 +95,7 @@ impl Volume {
     }
 
     /// Create, rename, sync, remove: all that leading needs of a file system, in the root.
-    fn try_root(&self) -> Result<(), VolumeError> {
+    pub(super) fn try_root(&self) -> Result<(), VolumeError> {
         let root = self.root();
         let first = root.join(format!("{TRY_PREFIX}{}", self.replica().id.simple()));
         let second = first.with_extension("renamed");
@@ -120,20 +120,23 @@ impl Volume {
                 let directory = File::open(path).map_err(refused("open", path))?;
                 self.own(&directory, files::DIRECTORY).map_err(refused("set the owner of", path))
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // Reading it refuses what is no directory; a link would lead out of the volume.
-                files::list(path, false)?;
-                let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-                let flags = rustix::fs::AtFlags::EACCESS;
-                rustix::fs::accessat(rustix::fs::CWD, path, access, flags).map_err(refused("write in", path))
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Volume::check_directory(path),
             Err(error) => Err(refused("create", path)(error)),
         }
+    }
+
+    /// That something is a directory, and ours to write in.
+    pub(super) fn check_directory(path: &Path) -> Result<(), VolumeError> {
+        // Reading it refuses what is no directory; a link would lead out of the volume.
+        files::list(path, false)?;
+        let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        let flags = rustix::fs::AtFlags::EACCESS;
+        rustix::fs::accessat(rustix::fs::CWD, path, access, flags).map_err(refused("write in", path))
     }
 }
 
 /// For `map_err`: the full story of a refusal. What does not exist tells of what should hold it.
-fn refused<E: Into<io::Error>>(action: &'static str, path: &Path) -> impl FnOnce(E) -> VolumeError {
+pub(super) fn refused<E: Into<io::Error>>(action: &'static str, path: &Path) -> impl FnOnce(E) -> VolumeError {
     let path = path.to_owned();
     move |source| {
         let looked_at = fs::symlink_metadata(&path).or_else(|_| fs::metadata(path.parent().unwrap_or(&path)));
@@ -142,7 +145,7 @@ fn refused<E: Into<io::Error>>(action: &'static str, path: &Path) -> impl FnOnce
     }
 }
 
-fn space_warning(free: u64, root: &Path) -> Option<String> {
+pub(super) fn space_warning(free: u64, root: &Path) -> Option<String> {
     let mebibytes = free / (1024 * 1024);
     (free < LITTLE_SPACE).then(|| format!("only {mebibytes} MiB are free on {}", root.display()))
 }

@@ -243,7 +243,7 @@ impl Drop for Temporary {
     }
 }
 
-fn explain_link(to: &Path, source: io::Error) -> VolumeError {
+pub(super) fn explain_link(to: &Path, source: io::Error) -> VolumeError {
     match source.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {
             VolumeError::NoLinks { path: to.to_owned(), source }

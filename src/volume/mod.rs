@@ -19,6 +19,7 @@ mod clock;
 mod end;
 mod epoch;
 mod error;
+mod examine;
 mod files;
 mod guard;
 mod history;
@@ -104,6 +105,8 @@ pub struct Volume {
 
 /// The directory that holds all that people need not see.
 const PRIVATE_DIRECTORY: &str = ".bellwether";
+/// Those in it.
+const PRIVATE_DIRECTORIES: [&str; 5] = ["epochs", "claims", "steps", "log", "tmp"];
 
 impl Volume {
     /// Names a volume; nothing is read or written.

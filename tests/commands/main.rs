@@ -1,6 +1,7 @@
-//! The commands for people, as the built binary: `status`, `plan`, `retry`, `skip`, `reset`.
+//! The commands for people, as the built binary: `status`, `plan`, `retry`, `skip`, `reset`, `doctor`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod doctor;
 mod plan;
 #[cfg(feature = "redis")]
 mod redis;

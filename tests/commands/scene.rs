@@ -166,7 +166,12 @@ impl Scene {
 
     /// Starts the binary and reads its output line by line.
     pub(crate) fn stream(&self, arguments: &[&str]) -> (Process, Lines) {
-        let mut child = self.command(BIN, arguments).stdout(Stdio::piped()).spawn().unwrap();
+        self.stream_of(BIN, arguments)
+    }
+
+    /// The same of another program.
+    pub(crate) fn stream_of(&self, program: &str, arguments: &[&str]) -> (Process, Lines) {
+        let mut child = self.command(program, arguments).stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -204,7 +209,7 @@ fn redact_line(line: &str) -> String {
 }
 
 impl Said {
-    fn of(command: &mut Command) -> Said {
+    pub(crate) fn of(command: &mut Command) -> Said {
         let output = command.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }

@@ -7,6 +7,7 @@ mod boot;
 mod border;
 mod canary;
 mod config;
+mod doctor;
 mod half_made;
 #[expect(dead_code, reason = "what other tests use")]
 #[path = "../it/isolate.rs"]
@@ -15,7 +16,6 @@ mod kill;
 mod kills;
 mod migrate;
 mod preflight;
-#[expect(dead_code, reason = "what other tests use")]
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
 #[expect(dead_code, reason = "what other tests use")]

@@ -4,7 +4,7 @@
 //! Replicas that wait leave no trace on the volume, so they are neither shown nor counted.
 
 mod history;
-mod sketch;
+pub(super) mod sketch;
 mod table;
 
 use std::io::{IsTerminal as _, Write as _};

@@ -24,7 +24,7 @@ struct Found {
 }
 
 /// The steps of `rev` of which the volume tells. What cannot be read is not told of.
-pub(super) fn of(root: &Path, rev: &Revision) -> Plan {
+pub(in crate::commands) fn of(root: &Path, rev: &Revision) -> Plan {
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
     let suffix = format!("_{rev}");
     for (name, path) in files(root) {

@@ -1,6 +1,6 @@
 """Looks at the servers of a bench through the drivers that bench itself uses. Writes nothing but a cache key's removal.
 
-stdin: {"op": "database", …}; stdout, its last line: {"ok": {…}} or {"error": {"class": "denied", "text": "…"}}.
+stdin: {"op": "database", …}, and perhaps how many "seconds" a server has to answer; stdout, its last line: {"ok": {…}} or {"error": {"class": "denied", "text": "…"}}.
 """
 
 import hashlib
@@ -281,7 +281,10 @@ def answer_to(request):
 
 
 def main():
-    print(json.dumps(answer_to(json.load(sys.stdin))))
+    global SECONDS
+    request = json.load(sys.stdin)
+    SECONDS = request.get("seconds", SECONDS)
+    print(json.dumps(answer_to(request)))
 
 
 main()

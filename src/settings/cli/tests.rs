@@ -85,6 +85,11 @@ fn clap_and_the_scanner_agree_on_longer_lines() {
         "retry --force --step x",
         "reset --step=x --step y --force",
         "demo --keep --bogus",
+        "doctor",
+        "doctor --json -- sh -c --json",
+        "doctor --",
+        "doctor sh",
+        "doctor --help",
         "demo demo",
         "bogus",
         "help",
@@ -105,6 +110,31 @@ fn the_command_is_well_formed() {
 #[test]
 fn help_shows_every_setting() {
     insta::assert_snapshot!(command().render_help());
+}
+
+#[test]
+fn help_of_doctor_shows_its_exit_codes() {
+    let mut command = command();
+    command.build();
+    let help = command.find_subcommand_mut("doctor").unwrap().render_help().to_string();
+    let (head, tail) = help.split_once("Settings:").unwrap();
+    insta::assert_snapshot!(head, @"
+    look for what keeps replicas from starting, and say how to repair it
+
+    Usage: bellwether doctor [OPTIONS] [-- <COMMAND>...]
+
+    Arguments:
+      [COMMAND]...  the command that a replica would become
+
+    Options:
+          --json     for programs
+      -h, --help     Print help
+      -V, --version  Print version
+    ");
+    let codes = tail.split_once("Exit codes: ").unwrap().1;
+    for code in ["0 if", "64 ", "69 ", "70 ", "74 ", "75 ", "77 ", "78 ", "126 ", "127 "] {
+        assert!(codes.contains(code), "{code}: {codes}");
+    }
 }
 
 #[test]

@@ -34,6 +34,8 @@ fn subcommands_have_flags_of_their_own() {
     assert_eq!(scanned("skip --step migrate").step, Some("migrate".into()));
     assert_eq!(scanned("reset --force").step, None);
     assert!(scanned("status --json --history --watch").has("watch"));
+    assert_eq!(scanned("doctor --json -- sh -c x").command, words("sh -c x"));
+    assert!(scanned("doctor").command.is_empty());
     assert_eq!(scan(words("run --help")), Ok(Scan::Help));
     assert_eq!(scan(words("-V")), Ok(Scan::Version));
 }
@@ -50,10 +52,11 @@ fn values_need_not_be_text() {
 
 #[test]
 fn mistakes_name_the_repair() {
-    insta::assert_snapshot!(refused(""), @"bellwether: needs to know what to do: run, ready, status, plan, retry, skip, reset, demo");
+    insta::assert_snapshot!(refused(""), @"bellwether: needs to know what to do: run, ready, status, plan, retry, skip, reset, doctor, demo");
     insta::assert_snapshot!(refused("rnu -- sh"), @r#"rnu: is no subcommand; did you mean "run"?"#);
     insta::assert_snapshot!(refused("run sh -c true"), @"sh: unexpected; put `--` before the command: bellwether run -- COMMAND");
     insta::assert_snapshot!(refused("run"), @"run: no command to become; put it after `--`: bellwether run -- COMMAND");
+    insta::assert_snapshot!(refused("doctor sh"), @"sh: unexpected; put `--` before the command: bellwether doctor -- COMMAND");
     insta::assert_snapshot!(refused("-- sh"), @"--: stands before the subcommand; write bellwether run -- COMMAND");
     insta::assert_snapshot!(refused("ready -- sh"), @"ready: takes no command after `--`");
     insta::assert_snapshot!(refused("skip"), @"skip: needs to know the step; give it as --step STEP");

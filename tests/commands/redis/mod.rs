@@ -1,5 +1,6 @@
 //! The same commands where a lease in Redis elects.
 
+mod doctor;
 mod looks;
 mod plans;
 mod repairs;
