@@ -200,7 +200,8 @@ fn addresses_are_whole_names_of_services_that_are_there() {
             let [service, namespace, "svc", "cluster", "local"] = words[..] else { panic!("{key}: {address}") };
             if namespace == "frappe" {
                 let ports = &stack.one("Service", service)["spec"]["ports"];
-                assert!(list(ports).iter().any(|known| known["port"].to_string() == port), "{key}: {ports}");
+                let port: u16 = port.parse().unwrap();
+                assert!(list(ports).iter().any(|known| known["port"] == port), "{key}: {ports}");
             } else {
                 // Somebody else's, in production.
                 assert!(stack.overlay != "test" && !stack.has("Service", service), "{key}: {address}");
