@@ -16,7 +16,9 @@ const BACKEND: &str = r#"
 require("http").createServer((q, s) => {
     console.log("asked to " + q.method + " " + q.url);
     if (q.url == "/die") return q.socket.destroy();
-    if (q.url.startsWith("/download")) s.setHeader("X-Accel-Redirect", "/protected/private/files/secret.txt");
+    const [, file, as] = /^\/download(?:\?([a-z.]+))?(&as)?$/.exec(q.url) || [, , "none"];
+    if (as == "&as") s.setHeader("Content-Disposition", "inline; filename=x");
+    if (as != "none") s.setHeader("X-Accel-Redirect", "/protected/private/files/" + (file || "secret.txt"));
     if (q.url == "/slow") return setTimeout(() => s.end("slow, but here"), 3000);
     s.setHeader("Content-Type", "application/json");
     s.end(JSON.stringify({host: require("os").hostname(), url: q.url, headers: q.headers, filler: "x".repeat(2000)}));
@@ -160,10 +162,14 @@ fn assert_has(address: &str, path: &str, words: &[&str]) {
 #[test]
 fn what_it_serves_itself_and_what_it_passes_on() {
     let network = Network::new();
-    let secret = format!("{SITE}/private/files/secret.txt");
+    let [secret, page] = ["secret.txt", "page.shtml"].map(|name| format!("{SITE}/private/files/{name}"));
     let bundle = "x".repeat(1000);
-    let files =
-        [("assets/app/desk.bundle.ABCD2345.js", &*bundle), ("assets/app/logo.txt", "logo"), (&secret, "the secret")];
+    let files = [
+        ("assets/app/desk.bundle.ABCD2345.js", &*bundle),
+        ("assets/app/logo.txt", "logo"),
+        (&secret, "the secret"),
+        (&page, "<script>"),
+    ];
     let (_sites, mount) = sites(&files);
     let _backend = network.web(&["node", "-e", BACKEND]);
     let (_nginx, address) = network.nginx(&["--env", "CLIENT_MAX_BODY_SIZE=1k", "--volume", &mount]);
@@ -175,6 +181,11 @@ fn what_it_serves_itself_and_what_it_passes_on() {
     has("/private/files/secret.txt", &["\"url\":\"/private/files/secret.txt\""]);
     assert!(get(&address, "/protected/private/files/secret.txt").unwrap().is(404));
     has("/download", &["the secret"]);
+    assert!(!get(&address, "/download").unwrap().0.contains("Content-Disposition"), "a text is shown");
+    has("/download?page.shtml", &["Content-Disposition: attachment\r\n", "<script>"]);
+    has("/download?page.shtml&as", &["Content-Disposition: inline; filename=x\r\n"]);
+    let once = get(&address, "/download?page.shtml&as").unwrap();
+    assert_eq!(once.0.matches("Content-Disposition").count(), 1, "{once:?}");
     let site = format!("\"x-frappe-site-name\":\"{SITE}\"");
     has("/app", &[&site, "\"x-use-x-accel-redirect\":\"True\"", "\"x-forwarded-proto\":\"http\""]);
     let say = |head: &str| ask(&address, &format!("{head}\r\nHost: {SITE}\r\nConnection: close\r\n\r\n")).unwrap();
@@ -182,7 +193,9 @@ fn what_it_serves_itself_and_what_it_passes_on() {
     assert!(zipped.0.contains("Content-Encoding: gzip"), "{zipped:?}");
     assert!(say("POST /app HTTP/1.1\r\nContent-Length: 2000").is(413), "an upload of 2 kB where 1 kB is allowed");
     // Nobody may say by himself who he is, nor how he came.
-    let spoofed = say("GET /app HTTP/1.1\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https");
+    let spoofed =
+        say("GET /app HTTP/1.1\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Ssl: on");
+    assert!(!spoofed.0.contains("x-forwarded-ssl"), "{spoofed:?}");
     assert!(!spoofed.0.contains("6.6.6.6"), "{spoofed:?}");
     assert!(spoofed.0.contains("\"x-forwarded-proto\":\"http\""), "{spoofed:?}");
     assert!(!spoofed.0.contains("Strict-Transport-Security"), "{spoofed:?}");
@@ -227,11 +240,12 @@ fn connect(address: &str, target: &str, origin: &str) -> Answer {
 #[test]
 fn the_websocket_server_asks_nobody_but_us_who_somebody_is() {
     let network = Network::new();
-    let _backend = network.web(&["node", "-e", BACKEND]);
+    let backend = network.web(&["node", "-e", BACKEND]);
     let settings = ["--env", "SOCKETIO=web:8000", "--env", "SOCKETIO_CALLBACK=front:8081", "--network-alias", "front"];
     let (nginx, address) = network.nginx(&settings);
     wait_for("the backend", || get(&address, "/").filter(|answer| answer.is(200)).map(|_| ()));
-    for origin in ["", &format!("http://{SITE}:8080"), &format!("https://{}", SITE.to_uppercase())] {
+    let upper = SITE.to_uppercase();
+    for origin in ["", &format!("http://{SITE}:8080"), &format!("https://{upper}"), &format!("http://{SITE}.:8080")] {
         let answer = connect(&address, "/socket.io/", origin);
         assert!(
             answer.is(101) && answer.0.contains(&format!("upgraded http://front:8081/{SITE} at front:8081")),
@@ -262,7 +276,12 @@ fn the_websocket_server_asks_nobody_but_us_who_somebody_is() {
         assert!(answer.is(200) && answer.0.contains(words), "{words}: {answer:?}");
     }
     assert!(get(&callback, "/one.site/app").unwrap().is(404) && get(&callback, "/").unwrap().is(404));
+    let post = "POST /one.site/api/method/login HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    assert!(ask(&callback, post).unwrap().is(403));
+    drop(backend);
+    wait_for("nobody", || get(&callback, "/one.site/api/method/who?sid=secret").filter(|answer| answer.is(502)));
     assert!(!nginx.logs().contains("secret"), "{}", nginx.logs());
+    let _backend = network.web(&["node", "-e", BACKEND]);
     // Where both are in one container nobody else has to come in.
     let (_alone, alone) = network.nginx(&["--env", "SOCKETIO=web:8000"]);
     assert!(get(&alone.replace(":8080", ":8081"), "/").is_none());
@@ -304,9 +323,14 @@ fn it_answers_what_is_under_way_when_it_is_told_to_quit() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_read_is_named() {
-    let words = ["run", "--rm", "--env", "TLS_CERT_FILE=/none/a.pem", "--entrypoint", "frappe-nginx", image()];
-    let said = docker(&words);
-    assert_eq!(said.code, Some(64), "{}", said.all());
-    assert!(said.all().contains("cannot read '/none/a.pem' as 1000:1000"), "{}", said.all());
+fn a_setting_that_cannot_be_is_named() {
+    for (setting, words) in [
+        ("TLS_CERT_FILE=/none/a.pem", "cannot read '/none/a.pem' as 1000:1000"),
+        ("UPSTREAM_REAL_IP_ADDRESS=10.0.0.0/8,proxy", "UPSTREAM_REAL_IP_ADDRESS: 'proxy' is no address and no network"),
+        ("BACKEND=web", "BACKEND='web' has no port: it is HOST:PORT"),
+    ] {
+        let said = docker(&["run", "--rm", "--env", setting, "--entrypoint", "frappe-nginx", image()]);
+        assert_eq!(said.code, Some(64), "{setting}: {}", said.all());
+        assert!(said.all().contains(words), "{setting}: {}", said.all());
+    }
 }

@@ -1,23 +1,23 @@
 //! The overrides of `compose/` whose containers have s6 in them.
 
-use crate::docker::docker;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::docker::{Image, docker};
 use crate::history::Past;
 use crate::overrides::assert_knows_who_asks;
 use crate::s6_stage::frappe_s6;
 use crate::stack::{Stack, ask, inspect, wait_until_answered_at};
+use crate::tls::{assert_served_with_our_certificate, make_certificate};
 use crate::waiting::wait_for;
 
-/// A stack whose image, for all services, is the target `frappe-s6`.
-fn stack(what: &str, overrides: &[&str]) -> Stack {
+/// A stack whose image, for all services, is the target `frappe-s6`, by a name of its own.
+fn stack(what: &str, overrides: &[&str]) -> (Stack, Image) {
     let stack = Stack::prepared(what, overrides);
     let image = format!("{}-image", stack.name);
-    docker(&["tag", frappe_s6(), &format!("{image}:v1")]).ok();
+    let tag = Image::named(format!("{image}:v1"));
+    docker(&["tag", frappe_s6(), &tag]).ok();
     stack.set("IMAGE_NAME", &image);
-    stack
-}
-
-fn untag(stack: &Stack) {
-    docker(&["rmi", &format!("{}-image:v1", stack.name)]);
+    (stack, tag)
 }
 
 /// What runs in a container, by its command lines.
@@ -27,7 +27,7 @@ fn processes(container: &str) -> String {
 
 #[test]
 fn identical_replicas_have_everything_in_them_but_one_scheduler_and_one_websocket() {
-    let stack = stack("replicas", &["replicas"]);
+    let (stack, _image) = stack("replicas", &["replicas"]);
     stack.up(&["--scale", "web=3"]);
     stack.wait_until_ready("v1");
     assert_eq!(stack.wait_until_answered_by(3).len(), 3);
@@ -50,13 +50,11 @@ fn identical_replicas_have_everything_in_them_but_one_scheduler_and_one_websocke
     docker(&["stop", &stopped]).ok();
     assert_eq!(inspect(&stopped, "{{.State.ExitCode}}"), "0");
     assert_eq!(stack.wait_until_answered_by(2).len(), 2);
-    drop(stack.compose(&["down"]));
-    untag(&stack);
 }
 
 #[test]
 fn one_container_has_nginx_gunicorn_and_websocket_at_its_port() {
-    let stack = stack("single", &["s6", "readonly"]);
+    let (stack, _image) = stack("single", &["s6", "readonly"]);
     stack.up(&[]);
     stack.wait_until_ready("v1");
     let address = stack.compose(&["port", "web", "8080"]).ok().trim().to_owned();
@@ -73,23 +71,18 @@ fn one_container_has_nginx_gunicorn_and_websocket_at_its_port() {
     // What it has in it is no service of its own, unless somebody asks for that.
     let counts = ["frontend", "websocket", "worker-short", "scheduler"].map(|service| stack.containers(service).len());
     assert_eq!(counts, [0, 0, 1, 1]);
-    drop(stack.compose(&["down"]));
-    untag(&stack);
 }
 
 #[test]
 fn one_container_ends_tls_itself() {
-    let stack = stack("s6-https", &["s6", "s6-https"]);
+    let (stack, _image) = stack("s6-https", &["s6", "s6-https"]);
     let certificates = stack.path("certs");
     std::fs::create_dir(&certificates).unwrap();
-    crate::tls::make_certificate(&certificates);
-    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(stack.scratch.path(), everybody).unwrap();
+    make_certificate(&certificates);
+    std::fs::set_permissions(stack.scratch.path(), PermissionsExt::from_mode(0o755)).unwrap();
     stack.set("TLS_DIR", certificates.to_str().unwrap());
     stack.set("HTTPS_PORT", "127.0.0.1:");
     stack.up(&["db", "redis-cache", "redis-queue", "web"]);
     stack.wait_until_ready("v1");
-    crate::tls::assert_serves_by_https(&stack);
-    drop(stack.compose(&["down"]));
-    untag(&stack);
+    assert_served_with_our_certificate(&stack, "web", "compose.s6-https.yaml");
 }
