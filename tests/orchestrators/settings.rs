@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use crate::manifests::{STACKS, Stack, Workload, list};
 
 /// What `frappe-service nginx` reads.
-const OF_NGINX: [&str; 4] = ["BACKEND", "SOCKETIO", "SOCKETIO_CALLBACK", "UPSTREAM_REAL_IP_ADDRESS"];
+const OF_NGINX: [&str; 5] =
+    ["BACKEND", "SOCKETIO", "SOCKETIO_CALLBACK", "UPSTREAM_REAL_IP_ADDRESS", "UPSTREAM_REAL_IP_HEADER"];
 
 /// Whether Bellwether or what it starts knows this variable.
 pub(crate) fn is_known(name: &str) -> bool {
