@@ -12,11 +12,13 @@ pub struct FakeRedis {
     /// The highest epoch it was told.
     pub epoch: Epoch,
     /// What a replica of it last saw: where a failover leads to.
-    copy: Option<(Life, Timestamp)>,
+    copy: (Option<(Life, Timestamp)>, Epoch),
     /// Refuses every request.
     pub down: bool,
-    /// Carries requests out so much later, when nobody waits for the answer any more.
+    /// Carries requests out so much later.
     pub stalls: Option<Duration>,
+    /// Announces nothing.
+    pub mute: bool,
     /// How many requests were answered.
     pub requests: usize,
 }
@@ -30,12 +32,22 @@ impl FakeRedis {
 
     /// The copy that a failover will lead to is made now.
     pub fn replicate(&mut self) {
-        self.copy = self.lease;
+        self.copy = (self.lease, self.epoch);
     }
 
     /// The copy takes over: what was written since it was made is forgotten.
     pub fn fail_over(&mut self) {
-        self.lease = self.copy;
+        (self.lease, self.epoch) = self.copy;
+    }
+
+    /// The clock of the lease's expiry jumps ahead.
+    pub fn jump_ahead(&mut self, by: Duration) {
+        self.lease = self.lease.map(|(life, until)| (life, until - by));
+    }
+
+    /// The clock of the lease's expiry jumps back.
+    pub fn jump_back(&mut self, by: Duration) {
+        self.lease = self.lease.map(|(life, until)| (life, until + by));
     }
 
     pub fn holder(&self, now: Timestamp) -> Option<Life> {
