@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::{Action, Doing, Epoch, Event, Occupant, Outcome, Revision, StepEnd, StepId, Timestamp};
+use crate::protocol::{Action, Doing, Epoch, Event, Occupant, Outcome, Revision, Standing, StepEnd, StepId, Timestamp};
 
 use super::volume::Holder;
 use super::{Due, Life, Run, World};
@@ -171,7 +171,12 @@ impl World {
 
     fn perform_on_step(&mut self, life: Life, step: StepId, action: &Action) -> Event {
         let (name, rev, label) = self.named(life, step);
-        let (now, epoch) = (self.now, self.replicas[life.0].machine.epoch().expect("only a leader acts"));
+        let (now, epoch) = (self.now, self.replicas[life.0].machine.epoch());
+        let Some(epoch) = epoch else {
+            // The leadership has ended, and this was still to be done.
+            assert!(matches!(action, Action::Beat(_)), "P1: {action:?} without a leadership");
+            return Event::Beaten(step);
+        };
         let claimant = (life, epoch);
         match action {
             Action::Count { attempt, deferred, .. } => {
@@ -205,6 +210,8 @@ impl World {
             Action::Look => {
                 let view = self.volume.look(now, plan, &rev);
                 let replica = &mut self.replicas[life.0];
+                let is_older = matches!(view.standing, Standing::Older { .. });
+                replica.is_warm |= replica.seen.is_none() && view.ready && !is_older;
                 (replica.seen, replica.looked) = (Some(view.clone()), now);
                 Event::Looked(view)
             }
@@ -307,7 +314,7 @@ impl World {
             return;
         }
         let run = self.runs.remove(index);
-        self.referee.run_ends(self.now, id, end == StepEnd::Exit(0));
+        self.referee.run_ends(self.now, id, end);
         self.past.push(self.told(&run, Some(end)));
         self.volume.guard.remove(&Holder::Shim(id));
         if !run.orphaned {

@@ -54,6 +54,7 @@ pub struct Script {
 /// Says by a step's name and the number of earlier runs what a run does.
 type Scripts = Box<dyn Fn(&str, usize) -> Script>;
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and none excludes another")]
 struct Replica {
     machine: Machine,
     rev: Revision,
@@ -68,7 +69,7 @@ struct Replica {
     link: Link,
     /// Whether Redis was ever asked for anything.
     has_asked: bool,
-    /// Whether its revision was ready, and the newest, when it started.
+    /// Whether its first look showed its revision ready, and no later one.
     is_warm: bool,
     stops: u8,
     /// What it last saw of the volume, and when.
@@ -162,12 +163,11 @@ impl World {
     pub fn start(&mut self, rev: &str, config: &Config) -> Life {
         let life = Life(self.replicas.len());
         let rev = Revision::parse(rev).expect("a revision");
-        let is_newest = self.volume.revisions.last().is_none_or(|newest| *newest == rev);
         self.referee.note(self.now, life, &format!("starts, {rev}"));
         self.referee.tally.boots += 1;
         self.replicas.push(Replica {
             machine: Machine::new(config.clone()),
-            is_warm: is_newest && self.volume.ready.contains(&rev),
+            is_warm: false,
             rev,
             alive: true,
             frozen: false,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::hash::Hasher as _;
 use std::time::Duration;
 
-use crate::protocol::{Action, Epoch, Event, LastEnd, Timestamp};
+use crate::protocol::{Action, Epoch, Event, LastEnd, StepEnd, Timestamp};
 
 use super::trace::Digest;
 use super::{BEGINNING, Life};
@@ -21,6 +21,8 @@ pub struct Tally {
     pub takeovers: u64,
     /// Runs of steps.
     pub runs: u64,
+    /// How runs ended.
+    pub run_ends: BTreeMap<&'static str, u64>,
     /// Lives that ended by themselves, by how.
     pub ends: BTreeMap<&'static str, u64>,
 }
@@ -90,7 +92,12 @@ impl Referee {
             Action::ReleaseLease => before == own && after.is_none(),
             _ => false,
         };
-        assert!(right || after == before, "P8: {action:?} of #{}: {before:?} had the lease, {after:?} has it\n{}", life.0, self.story);
+        assert!(
+            right || after == before,
+            "P8: {action:?} of #{}: {before:?} had the lease, {after:?} has it\n{}",
+            life.0,
+            self.story
+        );
     }
 
     pub(super) fn claimed(&mut self, label: &str, epoch: Epoch, taken_over: bool) {
@@ -136,7 +143,9 @@ impl Referee {
         *self.begun.entry(step.to_owned()).or_default() += 1;
     }
 
-    pub fn run_ends(&mut self, now: Timestamp, id: u64, well: bool) {
+    pub fn run_ends(&mut self, now: Timestamp, id: u64, end: StepEnd) {
+        let well = end == StepEnd::Exit(0);
+        *self.tally.run_ends.entry(name_of(end)).or_default() += 1;
         let (life, step) = self.running.remove(&id).expect("a run that began");
         self.note(now, life, &format!("{step} ends {}", if well { "well" } else { "badly" }));
         self.last_run.insert(step.clone(), (life, well));
@@ -160,5 +169,17 @@ impl Referee {
     /// How often a step (`name@rev`) has ended well.
     pub fn completed(&self, step: &str) -> usize {
         self.completed.get(step).copied().unwrap_or(0)
+    }
+}
+
+fn name_of(end: StepEnd) -> &'static str {
+    match end {
+        StepEnd::Exit(0) => "well",
+        StepEnd::NOT_YET => "not yet",
+        StepEnd::FOR_GOOD => "for good",
+        StepEnd::Exit(_) => "badly",
+        StepEnd::Signal(_) => "killed",
+        StepEnd::Stopped => "stopped",
+        StepEnd::Vanished => "vanished",
     }
 }

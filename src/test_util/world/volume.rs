@@ -110,7 +110,12 @@ impl FakeVolume {
         if claims.is_empty() && marker.is_none() {
             return None;
         }
-        Some(Occupant { claims, stamp: marker.map(stamp_of), age: marker.map(|m| now.since(m.beaten)), beat_every: None })
+        Some(Occupant {
+            claims,
+            stamp: marker.map(stamp_of),
+            age: marker.map(|m| now.since(m.beaten)),
+            beat_every: None,
+        })
     }
 
     /// A record that the end of its step has left over tells nothing.
