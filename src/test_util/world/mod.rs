@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::protocol::{Action, Config, Epoch, Event, Machine, Outcome, Revision, StepEnd, StepId, Timestamp, View};
 
-pub use redis::FakeRedis;
+pub use redis::{FakeRedis, Key};
 pub use referee::{Referee, Tally};
 pub use trace::Digest;
 pub use volume::{BeatFound, Claimant, FakeVolume};

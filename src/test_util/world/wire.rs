@@ -87,7 +87,7 @@ impl World {
             Action::AcquireLease => Some(self.redis.acquire(self.now, life, sent, ttl)),
             Action::RenewLease => Some(self.redis.renew(self.now, life, sent, ttl, epoch)),
             _ => {
-                if self.redis.release(life) {
+                if self.redis.release(self.now, life) {
                     self.announce_to_others(life);
                 }
                 None
