@@ -8,6 +8,8 @@
 #[expect(dead_code, reason = "what the simulator uses")]
 #[path = "../sim/chance.rs"]
 mod chance;
+mod normal;
+mod operations;
 mod redis;
 #[expect(dead_code, reason = "not everything it can do is needed here")]
 #[path = "../redis_server/mod.rs"]

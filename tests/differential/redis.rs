@@ -10,7 +10,7 @@ use bellwether::test_util::world::{FakeRedis, Key, Life};
 use crate::chance::Chance;
 use crate::redis_server::{RedisServer, free_port};
 use crate::replica::{EPOCH, LEASE, PATIENT, Replica, TTL, server_of, start};
-use crate::shrink::check;
+use crate::shrink::{check, seeds, shrink};
 
 const REPLICAS: usize = 3;
 const SEEDS: u64 = 250;
@@ -83,6 +83,8 @@ struct Both {
     fake: FakeRedis,
     epochs: [Option<Epoch>; REPLICAS],
     elsewhere: String,
+    /// The fake does not notice that it is emptied.
+    lies: bool,
 }
 
 impl Both {
@@ -90,7 +92,7 @@ impl Both {
         let redis = RedisServer::start();
         let replicas = (0..REPLICAS).map(|number| start(number as u128 + 1, server_of(&redis), PATIENT)).collect();
         let elsewhere = free_port().to_string();
-        Both { redis, replicas, fake: FakeRedis::default(), epochs: [None; REPLICAS], elsewhere }
+        Both { redis, replicas, fake: FakeRedis::default(), epochs: [None; REPLICAS], elsewhere, lies: false }
     }
 
     async fn reset(&mut self) {
@@ -111,7 +113,9 @@ impl Both {
             let (fake, fake_left) = self.pretend(operation);
             if real != fake || real_left.abs_diff(fake_left) > TOLERANCE {
                 let real = format!("{real:?}, left {real_left:?}");
-                return Some(format!("operation {number}, {operation:?}: really {real}, pretended {fake:?}, {fake_left:?}"));
+                return Some(format!(
+                    "operation {number}, {operation:?}: really {real}, pretended {fake:?}, {fake_left:?}"
+                ));
             }
             let (real, fake) = (self.look(), self.pretend_look());
             if real.0 != fake.0 || real.1 != fake.1 || real.2.abs_diff(fake.2) > TOLERANCE {
@@ -170,6 +174,7 @@ impl Both {
                 self.epochs[number] = Some(Epoch(epoch));
                 return (Told::Nothing, Duration::ZERO);
             }
+            Operation::Flush if self.lies => return (Told::Nothing, Duration::ZERO),
             direct => {
                 pretend_directly(fake, direct, now);
                 return (Told::Nothing, Duration::ZERO);
@@ -261,14 +266,30 @@ fn pretend_directly(fake: &mut FakeRedis, operation: Operation, now: Timestamp) 
     }
 }
 
+fn operations(seed: u64) -> Vec<Operation> {
+    let mut chance = Chance::new(seed);
+    (0..LENGTH).map(|_| choose(&mut chance)).collect()
+}
+
+#[test]
+fn a_fake_redis_that_forgets_nothing_is_found_out() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut both = runtime.block_on(async { Both::new() });
+    both.lies = true;
+    let shrunk =
+        (1..20).find_map(|seed| shrink(&operations(seed), |operations| runtime.block_on(both.differ(operations))));
+    let (left, found) = shrunk.unwrap();
+    assert!(left.len() == 2 && matches!(left[1], Operation::Flush), "{left:?}");
+    assert!(found.contains("Flush"), "{found}");
+}
+
 #[test]
 fn the_fake_redis_answers_as_a_real_one() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut both = runtime.block_on(async { Both::new() });
     let mut done = 0;
-    for seed in 1..=SEEDS {
-        let mut chance = Chance::new(seed);
-        let operations: Vec<Operation> = (0..LENGTH).map(|_| choose(&mut chance)).collect();
+    for seed in 1..=seeds(SEEDS) {
+        let operations = operations(seed);
         check(seed, &operations, |operations| runtime.block_on(both.differ(operations)));
         done += operations.len();
     }

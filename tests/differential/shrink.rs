@@ -2,6 +2,11 @@
 
 use std::fmt::Debug;
 
+/// So many seeds are tried: those of every day, or as many as `BELLWETHER_DIFFERENTIAL_SEEDS` says.
+pub(crate) fn seeds(of_every_day: u64) -> u64 {
+    std::env::var("BELLWETHER_DIFFERENTIAL_SEEDS").map_or(of_every_day, |count| count.parse().unwrap())
+}
+
 /// What is left of `operations` when everything is dropped without which `difference` still finds one; and that one.
 pub(crate) fn shrink<T: Clone>(
     operations: &[T],
@@ -37,11 +42,7 @@ fn describe<T: Clone + Debug>(
 }
 
 /// Panics if operations lead to a difference.
-pub(crate) fn check<T: Clone + Debug>(
-    seed: u64,
-    operations: &[T],
-    difference: impl FnMut(&[T]) -> Option<String>,
-) {
+pub(crate) fn check<T: Clone + Debug>(seed: u64, operations: &[T], difference: impl FnMut(&[T]) -> Option<String>) {
     if let Some(described) = describe(seed, operations, difference) {
         panic!("{described}");
     }

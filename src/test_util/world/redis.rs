@@ -21,6 +21,7 @@ pub enum Key {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own, and none excludes another")]
 pub struct FakeRedis {
     lease: Key,
     /// The highest epoch it was told.

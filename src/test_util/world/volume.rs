@@ -83,7 +83,8 @@ impl FakeVolume {
         let steps = plan.iter().map(|(_, step)| {
             let key = (step.name.to_string(), rev.clone());
             let done = self.done.contains(&key);
-            StepView { done, occupant: self.occupant(now, &key), record: self.record(now, &key) }
+            let record = if done { RecordView::BLANK } else { self.record(now, &key) };
+            StepView { done, occupant: self.occupant(now, &key), record }
         });
         let keys: BTreeSet<&Key> = self.claims.keys().chain(self.markers.keys()).collect();
         let own = |key: &Key| key.1 == *rev && plan.find(&key.0).is_some();
