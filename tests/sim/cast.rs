@@ -247,6 +247,8 @@ impl Stage<'_> {
     fn befall_volume(&mut self, incident: &Incident) {
         let span = Duration::from_millis(incident.span);
         let (volume, ends) = (&mut self.world.volume, incident.span);
+        // Without a guard P1 holds as long as nothing is paused for longer than the lease's margin; a beat, neither.
+        let longest = if self.story.scene.trusted == 1 { Duration::MAX } else { Duration::from_secs(1) };
         match incident.kind {
             Kind::Full => {
                 volume.full = true;
@@ -258,11 +260,11 @@ impl Stage<'_> {
                 self.after(ends / 4, Later::Whole);
             }
             Kind::Slow => {
-                self.world.volume_takes = span / 8;
+                self.world.volume_takes = (span / 8).min(longest / 2);
                 self.after(ends, Later::QuickVolume);
             }
             Kind::BeatsLate => {
-                self.world.beats_take = span / 2;
+                self.world.beats_take = (span / 2).min(longest);
                 self.after(ends, Later::BeatsWell);
             }
             _ => {

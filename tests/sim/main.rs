@@ -30,7 +30,7 @@ use stage::{Sabotage, play};
 use story::{Kind, Story};
 
 /// The seeds of every day.
-const SEEDS: std::ops::RangeInclusive<u64> = 1..=8_000;
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=6_500;
 
 /// What is in them at the least, so that they cannot become idle unseen: lives, and of every kind of incident.
 const BOOTS: u64 = 100_000;
@@ -114,6 +114,15 @@ fn a_story_survives_being_written_down() {
     for wrong in ["seed", "seed x", "tide 7", "+1 kill", "+1 kill 0 x", "+1 tickle 0 0", "1 kill 0 0"] {
         assert!(wrong.parse::<Story>().is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_replica_that_never_reaches_its_command_is_noticed() {
+    let (_, Failure { story, broken, .. }) = broken_by(Sabotage::NothingHeals, "P7");
+    assert!(broken.what.contains("after the world has healed: replica"), "{}", broken.what);
+    let forgotten: Vec<Kind> = story.incidents.iter().map(|incident| incident.kind).collect();
+    assert!(forgotten.contains(&Kind::RedisDown), "{story}");
+    assert!(story.incidents.len() <= 3, "{story}");
 }
 
 /// The first seed of a sabotaged world whose story needs something to befall somebody.

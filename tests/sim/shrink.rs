@@ -6,7 +6,7 @@ use crate::stage::{Broken, Sabotage, play};
 use crate::story::{Incident, Scene, Story};
 
 /// So often a story is played to shrink it, at the most.
-const MOST_TRIES: usize = 2_000;
+const MOST_TRIES: usize = 500;
 
 /// A story that breaks a promise.
 pub(crate) struct Failure {

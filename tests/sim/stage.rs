@@ -49,6 +49,8 @@ pub(crate) enum Sabotage {
     None,
     /// The volume's locks do not work, and everybody is told that they do.
     GuardIsNone,
+    /// A Redis that is down in the end stays so.
+    NothingHeals,
 }
 
 /// Ends what began with an incident, or follows from it.
@@ -80,6 +82,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) newest: u64,
     pub(crate) weather: Weather,
     pub(crate) calm: Rc<Cell<bool>>,
+    sabotage: Sabotage,
     later: BTreeMap<(Timestamp, u64), Later>,
     sequence: u64,
     begun: Timestamp,
@@ -109,7 +112,7 @@ pub(crate) fn play(story: &Story, sabotage: Sabotage, verbose: bool) -> Result<R
 impl<'a> Stage<'a> {
     fn new(story: &'a Story, sabotage: Sabotage) -> Stage<'a> {
         let scene = &story.scene;
-        let mut world = World::new(scene.trusted == 1 && sabotage == Sabotage::None);
+        let mut world = World::new(scene.trusted == 1 && sabotage != Sabotage::GuardIsNone);
         let calm = Rc::new(Cell::new(false));
         world.scripts = cast::scripts(scene, Rc::clone(&calm));
         world.stopping_takes = Duration::from_millis(scene.stopping);
@@ -123,6 +126,7 @@ impl<'a> Stage<'a> {
             newest: 1,
             weather,
             calm,
+            sabotage,
             later: BTreeMap::new(),
             sequence: 0,
             begun,
@@ -177,7 +181,7 @@ impl<'a> Stage<'a> {
         match later {
             Later::Thaw(life) => self.world.thaw(life),
             Later::Link(life) => self.world.set_link(life, Link::WHOLE),
-            Later::RedisUp => self.world.redis.down = false,
+            Later::RedisUp => self.world.redis.down &= self.sabotage == Sabotage::NothingHeals,
             Later::Quick => self.world.redis.stalls = None,
             Later::Heard => self.weather.set(None),
             Later::Announced => self.world.redis.mute = false,

@@ -65,7 +65,8 @@ impl World {
             on_volume => {
                 let beat = if matches!(on_volume, Action::Beat(_)) { self.beats_take } else { Duration::ZERO };
                 let at = self.replicas[life.0].volume_free_at.max(self.now) + self.volume_takes + beat;
-                self.replicas[life.0].volume_free_at = at;
+                let in_two = matches!(on_volume, Action::Claim { .. } | Action::Commit(_) | Action::Retract(..));
+                self.replicas[life.0].volume_free_at = if in_two { at + self.volume_takes } else { at };
                 self.schedule(at, Due::Volume(life, on_volume, 0));
             }
         }
@@ -123,18 +124,25 @@ impl World {
             Action::Claim { step, epoch, from, .. } => {
                 let (step, from) = (*step, from.clone());
                 if stage == 0 && self.claim(life, step, *epoch, &from) {
-                    // The marker comes a moment later: a crash may fall between them.
-                    return self.schedule(self.now + LATENCY, Due::Volume(life, action, 1));
+                    return self.go_on_later(life, action);
                 }
                 let shown = stage == 1 && self.show(life, step, *epoch);
                 if shown { Event::Claimed(step) } else { Event::ClaimLost(step) }
             }
             Action::Count { step, .. } | Action::Beat(step) | Action::Commit(step) | Action::Retract(step, _) => {
-                self.perform_on_step(life, *step, &action)
+                match self.perform_on_step(life, *step, &action, stage) {
+                    Some(answer) => answer,
+                    None => return self.go_on_later(life, action),
+                }
             }
             _ => self.perform_for_all(life, &action),
         };
         self.deliver_in(Duration::ZERO, life, answer);
+    }
+
+    /// The rest of an operation comes a moment later: a crash may fall between.
+    fn go_on_later(&mut self, life: Life, action: Action) {
+        self.schedule(self.now + self.volume_takes, Due::Volume(life, action, 1));
     }
 
     /// A step of this replica: its name, its revision, and both as one.
@@ -169,16 +177,17 @@ impl World {
         }
     }
 
-    fn perform_on_step(&mut self, life: Life, step: StepId, action: &Action) -> Event {
+    /// Nothing is answered when only the first of two parts is done.
+    fn perform_on_step(&mut self, life: Life, step: StepId, action: &Action, stage: u8) -> Option<Event> {
         let (name, rev, label) = self.named(life, step);
         let (now, epoch) = (self.now, self.replicas[life.0].machine.epoch());
         let Some(epoch) = epoch else {
             // The leadership has ended, and this was still to be done.
             assert!(matches!(action, Action::Beat(_)), "P1: {action:?} without a leadership");
-            return Event::Beaten(step);
+            return Some(Event::Beaten(step));
         };
         let claimant = (life, epoch);
-        match action {
+        let answer = match action {
             Action::Count { attempt, deferred, .. } => {
                 self.volume.count(&name, &rev, *attempt, *deferred);
                 Event::Counted(step)
@@ -187,20 +196,30 @@ impl World {
                 self.volume.beat(now, &name, &rev, claimant);
                 Event::Beaten(step)
             }
-            Action::Commit(_) if self.volume.commit(&name, &rev, claimant) => {
-                self.referee.committed(life, &label, epoch);
+            Action::Commit(_) if stage == 0 => {
+                if self.volume.commit_claim(&name, &rev, claimant) {
+                    self.referee.committed(life, &label, epoch);
+                    return None;
+                }
+                Event::CommitLost(step)
+            }
+            Action::Commit(_) => {
+                self.volume.clear(&name, &rev, claimant);
                 Event::Committed(step)
             }
-            Action::Commit(_) => Event::CommitLost(step),
-            Action::Retract(_, closing) => {
+            Action::Retract(_, closing) if stage == 0 => {
                 if !self.volume.full {
                     self.volume.close(now, &name, &rev, closing);
                 }
+                return None;
+            }
+            Action::Retract(..) => {
                 self.volume.retract(&name, &rev, claimant);
                 Event::Retracted(step)
             }
             other => unreachable!("not an operation on a claimed step: {other:?}"),
-        }
+        };
+        Some(answer)
     }
 
     fn perform_for_all(&mut self, life: Life, action: &Action) -> Event {

@@ -1,5 +1,7 @@
 //! A directory in memory, with the same atomic operations as the real one.
 
+mod end;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -10,9 +12,6 @@ use crate::protocol::{
 
 use super::Life;
 use super::record::{Counts, Kept};
-
-/// So many revisions keep their markers, besides the one that leads.
-const KEPT_REVISIONS: usize = 5;
 
 /// Who keeps the guard's lock: the open file is shared with the shims.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -57,7 +56,8 @@ pub struct FakeVolume {
     epoch: Epoch,
     claims: BTreeMap<Key, BTreeSet<Epoch>>,
     markers: BTreeMap<Key, Marker>,
-    done: BTreeSet<Key>,
+    /// By the epoch under which it was done.
+    done: BTreeMap<Key, Epoch>,
     records: BTreeMap<String, Kept>,
     inodes: u64,
 }
@@ -82,7 +82,7 @@ impl FakeVolume {
         };
         let steps = plan.iter().map(|(_, step)| {
             let key = (step.name.to_string(), rev.clone());
-            let done = self.done.contains(&key);
+            let done = self.done.contains_key(&key);
             let record = if done { RecordView::BLANK } else { self.record(now, &key) };
             StepView { done, occupant: self.occupant(now, &key), record }
         });
@@ -103,7 +103,7 @@ impl FakeVolume {
     }
 
     fn occupant(&self, now: Timestamp, key: &Key) -> Option<Occupant> {
-        if self.done.contains(key) {
+        if self.done.contains_key(key) {
             return None;
         }
         let claims: Vec<Epoch> = self.claims.get(key).into_iter().flatten().copied().collect();
@@ -121,7 +121,7 @@ impl FakeVolume {
 
     /// A record that the end of its step has left over tells nothing.
     fn record(&self, now: Timestamp, (step, rev): &Key) -> RecordView {
-        let kept = self.records.get(step).filter(|kept| !self.done.contains(&(step.clone(), kept.rev().clone())));
+        let kept = self.records.get(step).filter(|kept| !self.done.contains_key(&(step.clone(), kept.rev().clone())));
         kept.map_or(RecordView::BLANK, |kept| kept.view(now, rev))
     }
 
@@ -139,7 +139,7 @@ impl FakeVolume {
     /// The atomic part of a claim. May be repeated.
     pub fn claim(&mut self, step: &str, rev: &Revision, epoch: Epoch, from: &[Epoch]) -> bool {
         let key = (step.to_owned(), rev.clone());
-        let is_done = self.done.contains(&key);
+        let is_done = self.done.contains_key(&key);
         let claims = self.claims.entry(key).or_default();
         let again = claims.contains(&epoch);
         let mut won = again || !from.is_empty() || claims.is_empty();
@@ -225,89 +225,9 @@ impl FakeVolume {
         }
     }
 
-    pub fn commit(&mut self, step: &str, rev: &Revision, writer: Claimant) -> bool {
-        let key = (step.to_owned(), rev.clone());
-        let own = self.claims.get_mut(&key).is_some_and(|claims| claims.remove(&writer.1));
-        if own {
-            self.hide(&key, writer);
-            self.records.remove(step);
-            self.done.insert(key);
-        }
-        own
-    }
-
-    /// Gives a claim up.
-    pub fn retract(&mut self, step: &str, rev: &Revision, writer: Claimant) {
-        let key = (step.to_owned(), rev.clone());
-        self.hide(&key, writer);
-        if let Some(claims) = self.claims.get_mut(&key) {
-            claims.remove(&writer.1);
-        }
-    }
-
     fn hide(&mut self, key: &Key, writer: Claimant) {
         if self.markers.get(key).is_some_and(|marker| marker.writer == writer) {
             self.markers.remove(key);
-        }
-    }
-
-    /// Clears away what was seen of a silent claimant. `false`: it has changed since.
-    pub fn retire(&mut self, step: &str, rev: &Revision, seen: &Occupant) -> bool {
-        let key = (step.to_owned(), rev.clone());
-        for epoch in &seen.claims {
-            if !self.claims.get_mut(&key).is_some_and(|claims| claims.remove(epoch)) {
-                return false;
-            }
-        }
-        let Some(stamp) = seen.stamp else { return true };
-        let now = self.markers.get(&key).map(stamp_of);
-        if now.is_some_and(|now| now != stamp && now.mtime >= stamp.mtime) {
-            return false;
-        }
-        self.markers.remove(&key);
-        true
-    }
-
-    /// Clears away what finished leaderships left, and the markers of revisions that five others have followed.
-    pub fn sweep(&mut self, plan: &Plan, own: &Revision) {
-        let done = &self.done;
-        self.markers.retain(|key, _| !done.contains(key));
-        self.claims.retain(|key, claims| !claims.is_empty() && !done.contains(key));
-        self.records.retain(|step, kept| !done.contains(&(step.clone(), kept.rev().clone())));
-        let mut followed: Vec<&Revision> = Vec::new();
-        for rev in self.revisions.iter().rev() {
-            if rev != own && !followed.contains(&rev) {
-                followed.push(rev);
-            }
-        }
-        for rev in followed.into_iter().skip(KEPT_REVISIONS) {
-            self.ready.remove(rev);
-            self.failed.remove(rev);
-            self.done.retain(|(step, of)| of != rev || plan.find(step).is_none());
-        }
-    }
-
-    /// Whether every step is done, so that it is ready now.
-    pub fn write_ready(&mut self, plan: &Plan, rev: &Revision) -> bool {
-        let is_done = self.is_all_done(plan, rev);
-        if is_done {
-            self.ready.insert(rev.clone());
-        }
-        is_done
-    }
-
-    /// What `reset` does: a person undoes steps of a revision.
-    pub fn reset(&mut self, rev: &Revision, steps: &[&str]) {
-        self.ready.remove(rev);
-        self.failed.remove(rev);
-        for &step in steps {
-            let key = (step.to_owned(), rev.clone());
-            self.done.remove(&key);
-            self.markers.remove(&key);
-            self.claims.remove(&key);
-            if self.records.get_mut(step).is_some_and(|kept| kept.forget(rev)) {
-                self.records.remove(step);
-            }
         }
     }
 
@@ -330,7 +250,7 @@ impl FakeVolume {
     }
 
     pub fn is_done(&self, step: &str, rev: &str) -> bool {
-        self.done.contains(&(step.to_owned(), revision(rev)))
+        self.done.contains_key(&(step.to_owned(), revision(rev)))
     }
 
     pub fn has_marker(&self, step: &str, rev: &str) -> bool {
@@ -352,16 +272,10 @@ impl FakeVolume {
         self.records.get(step).map(Kept::attempts_and_end)
     }
 
-    /// What `retry` does: a person clears a failure.
-    pub fn retry(&mut self, rev: &str) {
-        self.failed.remove(&revision(rev));
-        self.records.clear();
-    }
-
     /// Every step of the plan is done.
     pub fn is_all_done(&self, plan: &Plan, rev: &Revision) -> bool {
         let mut ids = plan.ids();
-        ids.all(|id| self.done.contains(&(plan.step(id).name.to_string(), rev.clone())))
+        ids.all(|id| self.done.contains_key(&(plan.step(id).name.to_string(), rev.clone())))
     }
 }
 
