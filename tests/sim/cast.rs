@@ -142,7 +142,9 @@ impl Stage<'_> {
         let note = format!("incident: {} ({number})", incident.kind.word());
         self.world.referee.note(self.world.now, self.slots[number].life, &note);
         match incident.kind {
-            Kind::Kill | Kind::Orphan | Kind::Freeze | Kind::Stop | Kind::Haste => self.befall_life(incident, number),
+            Kind::Kill | Kind::Orphan | Kind::Freeze | Kind::FreezePastLease | Kind::Stop | Kind::Haste => {
+                self.befall_life(incident, number)
+            }
             Kind::Restart | Kind::RollOut | Kind::Upgrade | Kind::Downgrade | Kind::GoBack | Kind::Retry => {
                 self.befall_slot(incident, number)
             }
@@ -167,7 +169,8 @@ impl Stage<'_> {
 
     fn befall_life(&mut self, incident: &Incident, number: usize) -> bool {
         let life = self.slots[number].life;
-        if !self.world.is_alive(life) || self.world.is_frozen(life) && incident.kind == Kind::Freeze {
+        let freezes = matches!(incident.kind, Kind::Freeze | Kind::FreezePastLease);
+        if !self.world.is_alive(life) || self.world.is_frozen(life) && freezes {
             return false;
         }
         match incident.kind {
@@ -176,9 +179,10 @@ impl Stage<'_> {
                 self.world.kill_leaving_orphans(life, Duration::from_millis(incident.span));
             }
             Kind::Kill | Kind::Orphan => self.world.kill(life),
-            Kind::Freeze => {
+            _ if freezes => {
                 self.world.freeze(life);
-                self.after(incident.span, Later::Thaw(life));
+                let past = if incident.kind == Kind::Freeze { 0 } else { 10_000 };
+                self.after(past + incident.span, Later::Thaw(life));
             }
             _ => {
                 let times = if incident.kind == Kind::Stop { 1 } else { 2 + incident.span % 2 };

@@ -11,6 +11,7 @@ pub(crate) enum Kind {
     Kill,
     Orphan,
     Freeze,
+    FreezePastLease,
     Stop,
     Haste,
     Restart,
@@ -44,10 +45,11 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Each with its word in a story's text.
-    pub(crate) const ALL: [(Kind, &str); 32] = [
+    pub(crate) const ALL: [(Kind, &str); 33] = [
         (Kind::Kill, "kill"),
         (Kind::Orphan, "kill-leaving-orphans"),
         (Kind::Freeze, "freeze"),
+        (Kind::FreezePastLease, "freeze-past-the-lease"),
         (Kind::Stop, "stop"),
         (Kind::Haste, "stop-in-haste"),
         (Kind::Restart, "restart"),
