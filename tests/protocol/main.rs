@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-mod chance;
 mod diagram;
 mod stories;
+mod stories_forgotten;
 mod stories_lease;
 mod table;
 mod world;

@@ -3,6 +3,7 @@
 use super::step::{Phase, StepState};
 use super::{EVERY_SECOND, Machine, NOTE_EVERY, Why};
 use crate::protocol::action::{Action, Actions, Notice};
+use crate::protocol::config::Trust;
 use crate::protocol::plan::StepId;
 use crate::protocol::staleness::{Watched, occupants};
 use crate::protocol::time::Timestamp;
@@ -37,6 +38,21 @@ impl Machine {
             let not_before = not_before.max(now + seen.record.wait);
             state.phase = if seen.done { Phase::Done } else { Phase::Open { not_before } };
             state.record = seen.record;
+        }
+        if self.config.trust() == Trust::NotTrusted {
+            self.judge_claims(now, out);
+        }
+    }
+
+    /// Where only the lease keeps two leaders apart, Redis may forget it and give it to another before we notice. So a
+    /// step begins only when a look that began after its claim was there to be seen shows nobody else: of two who claim,
+    /// at least one sees the other. Whoever finds a later epoch has been succeeded.
+    fn judge_claims(&mut self, now: Timestamp, out: &mut Actions) {
+        if self.view.as_ref().map(|view| view.epoch) > self.epoch {
+            self.wind(now, Why::Superseded, out);
+        } else {
+            let go_on = !self.is_blocked(now);
+            self.end_looking(go_on, out);
         }
     }
 

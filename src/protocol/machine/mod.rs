@@ -92,7 +92,7 @@ struct Looks {
 ///   │ Claiming: Look → Revision → Epoch → Sweep
 ///   │  │
 ///   │  ▼
-///   │ Leading: per step  Open → Claiming → Counting → Running → Committing → Done
+///   │ Leading: per step  Open → Claiming → (Looking, without trust →) Counting → Running → Committing → Done
 ///   │  │                  ▲                              │
 ///   │  │                  └────────── Retracting ◄───────┘ ended badly, stopped
 ///   │  │                  └─ attempts used up, or exit 78 (for good) ─► Exhausted
@@ -265,6 +265,7 @@ impl Machine {
         let ended = matches!(self.role, Role::Ended(_));
         if !ended && !self.looks.in_flight && self.looks.next.is_some_and(|next| next <= now) {
             self.looks = Looks { in_flight: true, next: None, last: self.looks.last };
+            self.look_begins();
             out.push(Action::Look);
         }
     }

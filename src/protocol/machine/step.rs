@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{EVERY_SECOND, Machine, Role, Why};
 use crate::protocol::action::{Action, Actions, Closing, ClosingEnd, Notice, StopReason};
+use crate::protocol::config::Trust;
 use crate::protocol::event::StepEnd;
 use crate::protocol::plan::StepId;
 use crate::protocol::time::Timestamp;
@@ -22,6 +23,8 @@ pub(super) enum Phase {
     Open { not_before: Timestamp },
     /// The claim and the in-progress marker are being written.
     Claiming,
+    /// It is claimed, and the guard is not trusted: a look that begins after the claim has to show nobody else at work.
+    Looking { begun: bool },
     /// The attempt is being counted.
     Counting,
     /// Its process runs.
@@ -93,7 +96,7 @@ impl Machine {
             Phase::Counting => Some(Action::Count { step, attempt, deferred: state.record.deferred }),
             Phase::Committing => Some(Action::Commit(step)),
             Phase::Retracting(closing) => Some(Action::Retract(step, *closing)),
-            Phase::Open { .. } | Phase::Running { .. } | Phase::Done | Phase::Exhausted => None,
+            Phase::Open { .. } | Phase::Looking { .. } | Phase::Running { .. } | Phase::Done | Phase::Exhausted => None,
         }
     }
 
@@ -125,10 +128,37 @@ impl Machine {
             seen.occupant = None;
         }
         self.steps[step.0].beat_at = Some(now + self.config.beat_every());
-        if self.role == Role::Leading {
-            self.enter_phase(step, Phase::Counting, out);
-        } else {
-            self.retract_unrun(step, out);
+        match (&self.role, self.config.trust()) {
+            (Role::Leading, Trust::Trusted) => self.enter_phase(step, Phase::Counting, out),
+            (Role::Leading, Trust::NotTrusted) => {
+                self.enter_phase(step, Phase::Looking { begun: false }, out);
+                self.looks.next = Some(now);
+            }
+            _ => self.retract_unrun(step, out),
+        }
+    }
+
+    fn is_looking(&self, step: StepId) -> bool {
+        self.phase_is(step, |phase| matches!(phase, Phase::Looking { .. }))
+    }
+
+    /// A look begins: it will show whoever works beside the claims that stand by now.
+    pub(super) fn look_begins(&mut self) {
+        for state in &mut self.steps {
+            if let Phase::Looking { begun } = &mut state.phase {
+                *begun = true;
+            }
+        }
+    }
+
+    /// A look has shown that nobody else works, or that somebody does: what was only claimed goes on, or is given back.
+    pub(super) fn end_looking(&mut self, go_on: bool, out: &mut Actions) {
+        for step in self.config.plan().ids() {
+            if go_on && self.expects(step, &Phase::Looking { begun: true }) {
+                self.enter_phase(step, Phase::Counting, out);
+            } else if !go_on && self.is_looking(step) {
+                self.retract_unrun(step, out);
+            }
         }
     }
 
@@ -210,7 +240,10 @@ impl Machine {
     pub(super) fn handle_beaten(&mut self, now: Timestamp, step: StepId) {
         let every = self.config.beat_every();
         if let Some(state) = self.steps.get_mut(step.0)
-            && matches!(state.phase, Phase::Counting | Phase::Running { .. } | Phase::Committing)
+            && matches!(
+                state.phase,
+                Phase::Looking { .. } | Phase::Counting | Phase::Running { .. } | Phase::Committing
+            )
         {
             state.beat_at = Some(now + every);
         }

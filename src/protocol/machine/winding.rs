@@ -79,6 +79,7 @@ impl Machine {
         self.role = Role::Winding(why);
         self.looks.next = None;
         self.retry_at = None;
+        self.end_looking(false, out);
         if let Some(reason) = why.stops_steps() {
             for step in self.config.plan().ids() {
                 self.stop_step(step, reason, out);

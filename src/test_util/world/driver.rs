@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::protocol::{Action, Doing, Election, Event, Fault, Outcome, StepEnd, StepId, Timestamp};
+use crate::protocol::{Action, Doing, Epoch, Event, Occupant, Outcome, Revision, Standing, StepEnd, StepId, Timestamp};
 
 use super::volume::Holder;
 use super::{Due, Life, Run, World};
 
 /// How long one operation on the volume, or one way to Redis, takes.
-const LATENCY: Duration = Duration::from_millis(1);
+pub(super) const LATENCY: Duration = Duration::from_millis(1);
 
 impl World {
     pub(super) fn handle_due(&mut self, due: Due) {
@@ -24,22 +24,27 @@ impl World {
         match due {
             Due::Deliver(life, event) => self.handle_event(life, event),
             Due::Volume(life, action, stage) => self.perform_on_volume(life, action, stage),
-            Due::Redis(life, action, sent) => self.perform_on_redis(life, &action, sent),
+            Due::Redis(request) => self.perform_on_redis(request),
             Due::RunEnds(id, end) => self.end_run(id, end),
             Due::ShimDeadline(id) => self.enforce_deadline(id),
         }
     }
 
     pub(super) fn handle_event(&mut self, life: Life, event: Event) {
+        self.referee.event(self.now, life, &event);
         let actions = self.replicas[life.0].machine.handle(self.now, event);
         for action in actions {
+            self.referee.action(self.now, life, &action);
             self.perform(life, action);
         }
     }
 
     fn perform(&mut self, life: Life, action: Action) {
         match action {
-            Action::AwaitNeeds => self.deliver_in(LATENCY, life, Event::NeedsMet),
+            Action::AwaitNeeds => {
+                let answer = if self.needs_met { Event::NeedsMet } else { Event::NeedsUnmet };
+                self.deliver_in(LATENCY, life, answer);
+            }
             Action::TakeGuard => {
                 self.replicas[life.0].waits_for_guard = true;
                 self.volume.waiting.push_back(life);
@@ -47,6 +52,8 @@ impl World {
             }
             Action::CloseGuard => self.close_guard(life),
             Action::AcquireLease | Action::RenewLease | Action::ReleaseLease => {
+                let holds = self.volume.guard.contains(&Holder::Leader(life));
+                assert!(!holds || action != Action::ReleaseLease, "P6: the lease is released before the guard");
                 self.ask_redis(life, action);
             }
             Action::Spawn { step, attempt, deadline } => self.spawn(life, step, attempt, deadline),
@@ -56,8 +63,10 @@ impl World {
             Action::Say(notice) => self.referee.note(self.now, life, &format!("says {notice:?}")),
             Action::End(outcome) => self.end(life, outcome),
             on_volume => {
-                let at = self.replicas[life.0].volume_free_at.max(self.now) + LATENCY;
-                self.replicas[life.0].volume_free_at = at;
+                let beat = if matches!(on_volume, Action::Beat(_)) { self.beats_take } else { Duration::ZERO };
+                let at = self.replicas[life.0].volume_free_at.max(self.now) + self.volume_takes + beat;
+                let in_two = matches!(on_volume, Action::Claim { .. } | Action::Commit(_) | Action::Retract(..));
+                self.replicas[life.0].volume_free_at = if in_two { at + self.volume_takes } else { at };
                 self.schedule(at, Due::Volume(life, on_volume, 0));
             }
         }
@@ -65,13 +74,19 @@ impl World {
 
     fn end(&mut self, life: Life, outcome: Outcome) {
         self.referee.note(self.now, life, &format!("ends: {outcome:?}"));
+        *self.referee.tally.ends.entry(name_of(&outcome)).or_default() += 1;
         let replica = &mut self.replicas[life.0];
         replica.alive = false;
+        if outcome == Outcome::Stopped && !replica.was_refused && replica.stops < 3 {
+            assert!(!self.volume.has_marker_of(life), "P6: a stopped leader's marker is in the way");
+        }
+        assert!(!self.volume.guard.contains(&Holder::Leader(life)), "P6: ended with the guard");
         if outcome == Outcome::HandOff {
             // P4, and P2 for the volume as it is now.
             let plan = replica.machine.config().plan();
             assert!(self.volume.ready.contains(&replica.rev), "P4: handed off before ready");
             assert!(self.volume.is_all_done(plan, &replica.rev), "P2: ready, but not done");
+            assert!(!(replica.is_warm && replica.has_asked), "P10: a warm start asked Redis");
         }
         replica.outcome = Some(outcome);
         let left = self.runs.iter().any(|run| run.life == life);
@@ -91,22 +106,134 @@ impl World {
 
     fn close_guard(&mut self, life: Life) {
         self.replicas[life.0].waits_for_guard = false;
-        self.volume.guard.remove(&Holder::Leader(life));
+        let held = self.volume.guard.remove(&Holder::Leader(life));
+        let runs = self.runs.iter().any(|run| run.life == life);
+        assert!(!(held && runs), "P6: the guard is closed before the steps are gone");
         self.grant_guard();
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
     fn perform_on_volume(&mut self, life: Life, action: Action, stage: u8) {
-        let needs_room = !matches!(action, Action::Look | Action::Beat(_) | Action::Retract(..) | Action::Sweep);
-        if self.volume.full && needs_room {
-            return self.handle_event(life, Event::VolumeFailed(doing(&action), Fault::Full));
+        if let Some(fault) = self.volume.refuses(&action) {
+            self.replicas[life.0].was_refused = true;
+            return match action {
+                Action::Beat(step) => self.handle_event(life, Event::Beaten(step)),
+                action => self.handle_event(life, Event::VolumeFailed(doing(&action), fault)),
+            };
         }
+        let answer = match &action {
+            Action::Claim { step, epoch, from, .. } => {
+                let (step, from) = (*step, from.clone());
+                if stage == 0 && self.claim(life, step, *epoch, &from) {
+                    return self.go_on_later(life, action);
+                }
+                let shown = stage == 1 && self.show(life, step, *epoch);
+                if shown { Event::Claimed(step) } else { Event::ClaimLost(step) }
+            }
+            Action::Count { step, .. } | Action::Beat(step) | Action::Commit(step) | Action::Retract(step, _) => {
+                match self.perform_on_step(life, *step, &action, stage) {
+                    Some(answer) => answer,
+                    None => return self.go_on_later(life, action),
+                }
+            }
+            _ => self.perform_for_all(life, &action),
+        };
+        self.deliver_in(Duration::ZERO, life, answer);
+    }
+
+    /// The rest of an operation comes a moment later: a crash may fall between.
+    fn go_on_later(&mut self, life: Life, action: Action) {
+        self.schedule(self.now + self.volume_takes, Due::Volume(life, action, 1));
+    }
+
+    /// A step of this replica: its name, its revision, and both as one.
+    fn named(&self, life: Life, step: StepId) -> (String, Revision, String) {
+        let rev = self.replicas[life.0].rev.clone();
+        let name = self.step_name(life, step);
+        let label = format!("{name}@{rev}");
+        (name, rev, label)
+    }
+
+    fn claim(&mut self, life: Life, step: StepId, epoch: Epoch, from: &[Epoch]) -> bool {
+        let (name, rev, label) = self.named(life, step);
+        let beaten = self.volume.beaten_by_another(&name, &rev, life);
+        let won = self.volume.claim(&name, &rev, epoch, from);
+        if won {
+            self.check_silence(life, &label, beaten);
+            self.referee.claimed(&label, epoch, !from.is_empty());
+        }
+        won
+    }
+
+    fn show(&mut self, life: Life, step: StepId, epoch: Epoch) -> bool {
+        let (name, rev, _) = self.named(life, step);
+        self.volume.show(self.now, &name, &rev, (life, epoch))
+    }
+
+    /// P5: whoever is taken over was silent for long enough when the successor last looked.
+    fn check_silence(&mut self, life: Life, label: &str, beaten: Option<Timestamp>) {
+        let (looked, limit) = (self.replicas[life.0].looked, self.machine(life).config().stale_after());
+        if let Some(beaten) = beaten.filter(|&beaten| beaten <= looked) {
+            self.referee.taken_over(label, looked.since(beaten), limit);
+        }
+    }
+
+    /// Nothing is answered when only the first of two parts is done.
+    fn perform_on_step(&mut self, life: Life, step: StepId, action: &Action, stage: u8) -> Option<Event> {
+        let (name, rev, label) = self.named(life, step);
+        let (now, epoch) = (self.now, self.replicas[life.0].machine.epoch());
+        let Some(epoch) = epoch else {
+            // The leadership has ended, and this was still to be done.
+            assert!(matches!(action, Action::Beat(_)), "P1: {action:?} without a leadership");
+            return Some(Event::Beaten(step));
+        };
+        let claimant = (life, epoch);
+        let answer = match action {
+            Action::Count { attempt, deferred, .. } => {
+                self.volume.count(&name, &rev, *attempt, *deferred);
+                Event::Counted(step)
+            }
+            Action::Beat(_) => {
+                self.volume.beat(now, &name, &rev, claimant);
+                Event::Beaten(step)
+            }
+            Action::Commit(_) if stage == 0 => {
+                if self.volume.commit_claim(&name, &rev, claimant) {
+                    self.referee.committed(life, &label, epoch);
+                    return None;
+                }
+                Event::CommitLost(step)
+            }
+            Action::Commit(_) => {
+                self.volume.clear(&name, &rev, claimant);
+                Event::Committed(step)
+            }
+            Action::Retract(_, closing) if stage == 0 => {
+                if !self.volume.full {
+                    self.volume.close(now, &name, &rev, closing);
+                }
+                return None;
+            }
+            Action::Retract(..) => {
+                self.volume.retract(&name, &rev, claimant);
+                Event::Retracted(step)
+            }
+            other => unreachable!("not an operation on a claimed step: {other:?}"),
+        };
+        Some(answer)
+    }
+
+    fn perform_for_all(&mut self, life: Life, action: &Action) -> Event {
         let replica = &self.replicas[life.0];
         let (now, rev, plan) = (self.now, replica.rev.clone(), replica.machine.config().plan());
-        let name = |step: StepId| plan.step(step).name.to_string();
-        let epoch = replica.machine.epoch();
-        let answer = match &action {
-            Action::Look => Event::Looked(self.volume.look(now, plan, &rev)),
+        match action {
+            Action::Look => {
+                let view = self.volume.look(now, plan, &rev);
+                let replica = &mut self.replicas[life.0];
+                let is_older = matches!(view.standing, Standing::Older { .. });
+                replica.is_warm |= replica.seen.is_none() && view.ready && !is_older;
+                (replica.seen, replica.looked) = (Some(view.clone()), now);
+                Event::Looked(view)
+            }
             Action::PrepareVolume => Event::VolumePrepared,
             Action::AppendRevision => {
                 self.volume.append_revision(&rev);
@@ -117,46 +244,18 @@ impl World {
                 self.referee.epoch_allotted(epoch);
                 Event::EpochAllotted(epoch)
             }
-            Action::Sweep => Event::Swept,
-            Action::Claim { step, epoch, from, .. } if stage == 0 => {
-                if self.volume.claim(&name(*step), &rev, *epoch, from) {
-                    // The marker comes a moment later: a crash may fall between them.
-                    return self.schedule(now + LATENCY, Due::Volume(life, action, 1));
-                }
-                Event::ClaimLost(*step)
-            }
-            Action::Claim { step, .. } => {
-                self.volume.mark(now, &name(*step), &rev, life);
-                Event::Claimed(*step)
-            }
-            Action::Count { step, attempt, deferred } => {
-                self.volume.count(&name(*step), &rev, *attempt, *deferred);
-                Event::Counted(*step)
-            }
-            Action::Beat(step) => {
-                self.volume.beat(now, &name(*step), &rev, life);
-                Event::Beaten(*step)
-            }
-            Action::Commit(step) => {
-                let won = epoch.is_some_and(|epoch| self.volume.commit(&name(*step), &rev, epoch));
-                if won { Event::Committed(*step) } else { Event::CommitLost(*step) }
-            }
-            Action::Retract(step, closing) => {
-                let epoch = epoch.expect("only a leader retracts");
-                self.volume.retract(now, &name(*step), &rev, (epoch, life), closing);
-                Event::Retracted(*step)
+            Action::Sweep => {
+                self.volume.sweep(plan, &rev);
+                Event::Swept
             }
             Action::RetireStep(step) => {
-                self.volume.retire(&name(*step), &rev);
-                Event::Retired
+                let seen = replica.seen.as_ref().and_then(|view| view.steps[step.0].occupant.clone());
+                let name = plan.step(*step).name.to_string();
+                seen.map_or(Event::Retired, |seen| self.retire(life, &name, &rev, &seen))
             }
-            Action::RetireForeign(foreign) => {
-                self.volume.retire(&foreign.step, &foreign.rev);
-                Event::Retired
-            }
+            Action::RetireForeign(foreign) => self.retire(life, &foreign.step, &foreign.rev, &foreign.occupant),
             Action::WriteReady => {
-                assert!(self.volume.is_all_done(plan, &rev), "P2: ready before the last step is done");
-                self.volume.ready.insert(rev);
+                assert!(self.volume.write_ready(plan, &rev), "P2: ready before the last step is done");
                 Event::ReadyWritten
             }
             Action::WriteFailed(_) => {
@@ -164,48 +263,16 @@ impl World {
                 Event::FailedWritten
             }
             other => unreachable!("not an operation on the volume: {other:?}"),
-        };
-        self.deliver_in(Duration::ZERO, life, answer);
+        }
     }
 
-    /// A request that stalls is given up after its limit, and carried out all the same.
-    fn ask_redis(&mut self, life: Life, action: Action) {
-        let Some(stalls) = self.redis.stalls else {
-            return self.schedule(self.now + LATENCY, Due::Redis(life, action, Some(self.now)));
-        };
-        if let (Election::Lease(times), true) =
-            (self.replicas[life.0].machine.config().election(), action != Action::ReleaseLease)
-        {
-            self.deliver_in(times.request_limit(), life, Event::LeaseUnreachable);
+    fn retire(&mut self, life: Life, step: &str, rev: &Revision, seen: &Occupant) -> Event {
+        let beaten = self.volume.beaten_by_another(step, rev, life);
+        if !self.volume.retire(step, rev, seen) {
+            return Event::RetireLost;
         }
-        self.schedule(self.now + stalls, Due::Redis(life, action, None));
-    }
-
-    /// `sent`: if somebody waits for the answer.
-    fn perform_on_redis(&mut self, life: Life, action: &Action, sent: Option<Timestamp>) {
-        let Election::Lease(times) = self.replicas[life.0].machine.config().election() else {
-            panic!("a lease is asked for where the guard elects");
-        };
-        let ttl = times.ttl();
-        let answer = match action {
-            Action::AcquireLease => self.redis.acquire(self.now, life, sent.unwrap_or_default(), ttl),
-            Action::RenewLease => {
-                let epoch = self.replicas[life.0].machine.epoch();
-                self.redis.renew(self.now, life, sent.unwrap_or_default(), ttl, epoch)
-            }
-            _ => {
-                if self.redis.release(life) {
-                    let others: Vec<Life> = self.living().filter(|&other| other != life).collect();
-                    for other in others {
-                        self.deliver_in(LATENCY, other, Event::Announced);
-                    }
-                }
-                return;
-            }
-        };
-        if sent.is_some() {
-            self.deliver_in(LATENCY, life, answer);
-        }
+        self.check_silence(life, &format!("{step}@{rev}"), beaten);
+        Event::Retired
     }
 
     fn spawn(&mut self, life: Life, step: StepId, attempt: u32, deadline: Option<Timestamp>) {
@@ -217,7 +284,10 @@ impl World {
         let name = plan.step(step).name.to_string();
         let predecessors = plan.step(step).after.iter().map(|after| at_rev(plan.step(*after).name.as_str()));
         let (label, predecessors) = (at_rev(&name), predecessors.collect::<Vec<_>>());
+        assert!(!self.volume.is_done(&name, replica.rev.as_str()), "P3: {label} is done, and begins again");
+        let (counted, limit) = (self.volume.recorded(&name), plan.step(step).max_attempts);
         let script = (self.scripts)(&name, self.referee.begun(&label));
+        self.referee.attempt_begins(&label, attempt, limit, counted);
         self.referee.run_begins(self.now, id, life, &label, &predecessors);
         self.volume.guard.insert(Holder::Shim(id));
         let (epoch, begun) = (replica.machine.epoch().expect("only a leader spawns"), self.now);
@@ -263,7 +333,7 @@ impl World {
             return;
         }
         let run = self.runs.remove(index);
-        self.referee.run_ends(self.now, id, end == StepEnd::Exit(0));
+        self.referee.run_ends(self.now, id, end);
         self.past.push(self.told(&run, Some(end)));
         self.volume.guard.remove(&Holder::Shim(id));
         if !run.orphaned {
@@ -275,15 +345,32 @@ impl World {
 
 fn doing(action: &Action) -> Doing {
     match action {
+        Action::Look => Doing::Look,
         Action::PrepareVolume => Doing::Prepare,
         Action::AppendRevision => Doing::Revision,
         Action::AllotEpoch { .. } => Doing::Epoch,
+        Action::Sweep => Doing::Sweep,
         Action::Claim { step, .. } => Doing::Claim(*step),
         Action::Count { step, .. } => Doing::Count(*step),
         Action::Commit(step) => Doing::Commit(*step),
+        Action::Retract(step, _) => Doing::Retract(*step),
         Action::RetireStep(_) | Action::RetireForeign(_) => Doing::Retire,
         Action::WriteReady => Doing::Ready,
         Action::WriteFailed(_) => Doing::Failed,
-        other => unreachable!("does not need room: {other:?}"),
+        other => unreachable!("not an operation on the volume: {other:?}"),
+    }
+}
+
+fn name_of(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::HandOff => "handed off",
+        Outcome::StepFailed => "step failed",
+        Outcome::Stopped => "stopped",
+        Outcome::GaveUp => "gave up",
+        Outcome::NeedsUnmet => "needs unmet",
+        Outcome::RedisUnavailable => "Redis unavailable",
+        Outcome::DowngradeRefused { .. } => "downgrade refused",
+        Outcome::VolumeFailed(_) => "volume failed",
+        Outcome::GuardLost => "guard lost",
     }
 }

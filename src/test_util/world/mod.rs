@@ -1,22 +1,30 @@
 //! A world of machines in virtual time: one volume, one Redis, replicas that crash, freeze and are restarted.
 //!
-//! It does what a driver does, with latencies, and watches over promises P1, P2, P4 and P9 while doing it: breaking one
-//! is a panic. Nothing here reads a clock.
+//! It does what a driver does, with latencies, and watches over promises P1 to P6 and P8 to P11 while doing it: breaking
+//! one is a panic. Nothing here reads a clock.
 
 mod driver;
+mod incidents;
+mod record;
 mod redis;
 mod referee;
+mod trace;
 mod volume;
+mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
-use crate::protocol::{Action, Config, Epoch, Event, Machine, Outcome, Revision, StepEnd, StepId, Timestamp};
+use crate::protocol::{Action, Config, Epoch, Event, Machine, Outcome, Revision, StepEnd, StepId, Timestamp, View};
 
-pub use redis::FakeRedis;
-pub use referee::Referee;
-pub use volume::FakeVolume;
+pub use redis::{FakeRedis, Key};
+pub use referee::{Referee, Tally};
+pub use trace::Digest;
+pub use volume::{BeatFound, Claimant, FakeVolume};
+pub use wire::{Fate, Link};
+
+use wire::Request;
 
 /// When every world begins.
 const BEGINNING: Timestamp = Timestamp::from_millis(1_000_000);
@@ -31,7 +39,7 @@ enum Due {
     Deliver(Life, Event),
     /// An operation of this replica on the volume, by its stage: some take effect in two.
     Volume(Life, Action, u8),
-    Redis(Life, Action, Option<Timestamp>),
+    Redis(Request),
     RunEnds(u64, StepEnd),
     ShimDeadline(u64),
 }
@@ -46,6 +54,7 @@ pub struct Script {
 /// Says by a step's name and the number of earlier runs what a run does.
 type Scripts = Box<dyn Fn(&str, usize) -> Script>;
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and none excludes another")]
 struct Replica {
     machine: Machine,
     rev: Revision,
@@ -57,6 +66,17 @@ struct Replica {
     volume_free_at: Timestamp,
     waits_for_guard: bool,
     outcome: Option<Outcome>,
+    link: Link,
+    /// Whether Redis was ever asked for anything.
+    has_asked: bool,
+    /// Whether its first look showed its revision ready, and no later one.
+    is_warm: bool,
+    stops: u8,
+    /// What it last saw of the volume, and when.
+    seen: Option<View>,
+    looked: Timestamp,
+    /// Whether the volume ever refused it anything.
+    was_refused: bool,
 }
 
 struct Run {
@@ -94,6 +114,14 @@ pub struct World {
     pub scripts: Scripts,
     /// How long a tree takes to be gone after it was told to stop.
     pub stopping_takes: Duration,
+    /// How long one operation on the volume takes.
+    pub volume_takes: Duration,
+    /// How long a beat takes on top of that.
+    pub beats_take: Duration,
+    /// Whether what plans need is there.
+    pub needs_met: bool,
+    /// What becomes of each request to Redis.
+    pub fates: Box<dyn FnMut() -> Fate>,
     replicas: Vec<Replica>,
     runs: Vec<Run>,
     past: Vec<ToldRun>,
@@ -118,6 +146,10 @@ impl World {
             referee: Referee::default(),
             scripts: Box::new(move |_, _| seconds_4),
             stopping_takes: Duration::from_millis(50),
+            volume_takes: driver::LATENCY,
+            beats_take: Duration::ZERO,
+            needs_met: true,
+            fates: Box::new(|| Fate::Well),
             replicas: Vec::new(),
             runs: Vec::new(),
             past: Vec::new(),
@@ -130,15 +162,25 @@ impl World {
     /// Starts a replica.
     pub fn start(&mut self, rev: &str, config: &Config) -> Life {
         let life = Life(self.replicas.len());
+        let rev = Revision::parse(rev).expect("a revision");
+        self.referee.note(self.now, life, &format!("starts, {rev}"));
+        self.referee.tally.boots += 1;
         self.replicas.push(Replica {
             machine: Machine::new(config.clone()),
-            rev: Revision::parse(rev).expect("a revision"),
+            is_warm: false,
+            rev,
             alive: true,
             frozen: false,
             inbox: VecDeque::new(),
             volume_free_at: self.now,
             waits_for_guard: false,
             outcome: None,
+            link: Link::WHOLE,
+            has_asked: false,
+            stops: 0,
+            seen: None,
+            looked: Timestamp::ZERO,
+            was_refused: false,
         });
         self.deliver_in(Duration::ZERO, life, Event::Started);
         life
@@ -196,13 +238,6 @@ impl World {
         self.due.insert((at, self.sequence), due);
     }
 
-    /// Somebody announces something to everybody.
-    pub fn announce(&mut self) {
-        for life in self.living().collect::<Vec<Life>>() {
-            self.deliver_in(Duration::ZERO, life, Event::Announced);
-        }
-    }
-
     fn deliver_in(&mut self, after: Duration, life: Life, event: Event) {
         self.schedule(self.now + after, Due::Deliver(life, event));
     }
@@ -255,43 +290,5 @@ impl World {
     /// Whether any step of a revision is marked as in progress.
     pub fn has_any_marker(&self, rev: &str) -> bool {
         self.volume.has_any_marker(rev)
-    }
-
-    /// SIGTERM.
-    pub fn stop(&mut self, life: Life) {
-        self.deliver_in(Duration::ZERO, life, Event::StopRequested);
-    }
-
-    /// SIGKILL: the process is gone; its shims notice, stop their trees, and only then let go of the guard.
-    pub fn kill(&mut self, life: Life) {
-        self.referee.note(self.now, life, "killed");
-        self.replicas[life.0].alive = false;
-        self.replicas[life.0].waits_for_guard = false;
-        self.volume.guard.retain(|holder| *holder != volume::Holder::Leader(life));
-        let stopped = self.now + self.stopping_takes;
-        let mut ends = Vec::new();
-        for run in self.runs.iter_mut().filter(|run| run.life == life) {
-            run.orphaned = true;
-            ends.push(run.id);
-        }
-        for id in ends {
-            self.schedule(stopped, Due::RunEnds(id, StepEnd::Stopped));
-        }
-        self.grant_guard();
-    }
-
-    /// SIGSTOP.
-    pub fn freeze(&mut self, life: Life) {
-        self.referee.note(self.now, life, "frozen");
-        self.replicas[life.0].frozen = true;
-    }
-
-    /// SIGCONT.
-    pub fn thaw(&mut self, life: Life) {
-        self.referee.note(self.now, life, "thawed");
-        self.replicas[life.0].frozen = false;
-        while let Some(due) = self.replicas[life.0].inbox.pop_front() {
-            self.schedule(self.now, due);
-        }
     }
 }

@@ -6,17 +6,38 @@ use crate::protocol::{Epoch, Event, Timestamp};
 
 use super::Life;
 
+/// What is told of a lease that has no end.
+const ENDLESS: Duration = Duration::from_secs(5);
+
+/// What stands in the lease's key.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Key {
+    #[default]
+    Free,
+    /// A replica's lease, or a text of somebody who is none of ours; perhaps without an end.
+    Held { by: Option<Life>, until: Option<Timestamp> },
+    /// Something that is no text.
+    Spoiled,
+}
+
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own, and none excludes another")]
 pub struct FakeRedis {
-    lease: Option<(Life, Timestamp)>,
+    lease: Key,
     /// The highest epoch it was told.
     pub epoch: Epoch,
     /// What a replica of it last saw: where a failover leads to.
-    copy: Option<(Life, Timestamp)>,
+    copy: (Key, Epoch),
     /// Refuses every request.
     pub down: bool,
-    /// Carries requests out so much later, when nobody waits for the answer any more.
+    /// Refuses to write.
+    pub read_only: bool,
+    /// Whether something that is no text stands in the epoch's key.
+    pub epoch_is_spoiled: bool,
+    /// Carries requests out so much later.
     pub stalls: Option<Duration>,
+    /// Announces nothing.
+    pub mute: bool,
     /// How many requests were answered.
     pub requests: usize,
 }
@@ -24,62 +45,108 @@ pub struct FakeRedis {
 impl FakeRedis {
     /// FLUSHALL, or a restart without persistence.
     pub fn flush(&mut self) {
-        self.lease = None;
+        self.lease = Key::Free;
         self.epoch = Epoch(0);
+        self.epoch_is_spoiled = false;
     }
 
     /// The copy that a failover will lead to is made now.
     pub fn replicate(&mut self) {
-        self.copy = self.lease;
+        self.copy = (self.lease, self.epoch);
     }
 
     /// The copy takes over: what was written since it was made is forgotten.
     pub fn fail_over(&mut self) {
-        self.lease = self.copy;
+        (self.lease, self.epoch) = self.copy;
+    }
+
+    /// The clock of the lease's expiry jumps ahead.
+    pub fn jump_ahead(&mut self, by: Duration) {
+        self.move_end(|until| until - by);
+    }
+
+    /// The clock of the lease's expiry jumps back.
+    pub fn jump_back(&mut self, by: Duration) {
+        self.move_end(|until| until + by);
+    }
+
+    /// PEXPIRE: whatever stands there ends then.
+    pub fn expire_at(&mut self, at: Timestamp) {
+        if let Key::Held { until, .. } = &mut self.lease {
+            *until = Some(at);
+        }
+    }
+
+    /// Somebody writes something else into the lease's key.
+    pub fn put(&mut self, key: Key) {
+        self.lease = key;
+    }
+
+    fn move_end(&mut self, to: impl FnOnce(Timestamp) -> Timestamp) {
+        if let Key::Held { until: Some(until), .. } = &mut self.lease {
+            *until = to(*until);
+        }
+    }
+
+    /// What stands in the lease's key now.
+    pub fn key(&self, now: Timestamp) -> Key {
+        match self.lease {
+            Key::Held { until: Some(until), .. } if until <= now => Key::Free,
+            key => key,
+        }
     }
 
     pub fn holder(&self, now: Timestamp) -> Option<Life> {
-        self.lease.filter(|&(_, until)| now < until).map(|(life, _)| life)
+        match self.key(now) {
+            Key::Held { by, .. } => by,
+            Key::Free | Key::Spoiled => None,
+        }
     }
 
     pub fn acquire(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration) -> Event {
-        let epoch = self.epoch;
-        self.answer(|lease| match lease.filter(|&(_, until)| now < until) {
-            Some((holder, until)) if holder != life => Event::LeaseDenied { sent, left: until.since(now) },
-            _ => {
-                *lease = Some((life, now + ttl));
-                Event::LeaseGranted { sent, epoch }
-            }
-        })
-    }
-
-    pub fn renew(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration, own: Option<Epoch>) -> Event {
-        if !self.down && self.holder(now) == Some(life) {
-            self.epoch = self.epoch.max(own.unwrap_or_default());
-        }
-        let epoch = self.epoch;
-        self.answer(|lease| match lease.filter(|&(_, until)| now < until) {
-            Some((holder, _)) if holder == life => {
-                *lease = Some((life, now + ttl));
-                Event::LeaseGranted { sent, epoch }
-            }
-            _ => Event::LeaseNotMine,
-        })
-    }
-
-    /// Whether a release was announced.
-    pub fn release(&mut self, life: Life) -> bool {
-        if !self.down && self.lease.is_some_and(|(holder, _)| holder == life) {
-            self.lease = None;
-        }
-        !self.down
-    }
-
-    fn answer(&mut self, request: impl FnOnce(&mut Option<(Life, Timestamp)>) -> Event) -> Event {
         if self.down {
             return Event::LeaseUnreachable;
         }
         self.requests += 1;
-        request(&mut self.lease)
+        match self.key(now) {
+            Key::Spoiled => Event::LeaseUnreachable,
+            Key::Held { by, until } if by != Some(life) => {
+                Event::LeaseDenied { sent, left: until.map_or(ENDLESS, |until| until.since(now)) }
+            }
+            Key::Held { .. } | Key::Free => self.grant(life, sent, now + ttl, None),
+        }
+    }
+
+    pub fn renew(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration, own: Option<Epoch>) -> Event {
+        if self.down {
+            return Event::LeaseUnreachable;
+        }
+        self.requests += 1;
+        match self.key(now) {
+            Key::Spoiled => Event::LeaseUnreachable,
+            Key::Held { by, .. } if by == Some(life) => self.grant(life, sent, now + ttl, own),
+            Key::Held { .. } | Key::Free => Event::LeaseNotMine,
+        }
+    }
+
+    fn grant(&mut self, life: Life, sent: Timestamp, until: Timestamp, own: Option<Epoch>) -> Event {
+        if self.epoch_is_spoiled || self.read_only {
+            return Event::LeaseUnreachable;
+        }
+        self.lease = Key::Held { by: Some(life), until: Some(until) };
+        self.epoch = self.epoch.max(own.unwrap_or_default());
+        Event::LeaseGranted { sent, epoch: self.epoch }
+    }
+
+    /// Whether a release was announced.
+    pub fn release(&mut self, now: Timestamp, life: Life) -> bool {
+        let own = self.holder(now) == Some(life);
+        if self.down || self.read_only && own {
+            return false;
+        }
+        if own {
+            self.lease = Key::Free;
+        }
+        true
     }
 }

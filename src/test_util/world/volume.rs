@@ -1,14 +1,17 @@
 //! A directory in memory, with the same atomic operations as the real one.
 
+mod end;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::protocol::{
-    Closing, ClosingEnd, Epoch, Foreign, LastEnd, Occupant, Plan, RecordView, Revision, Stamp, Standing, StepEnd,
-    StepView, Timestamp, View,
+    Action, Closing, ClosingEnd, Epoch, Fault, Foreign, LastEnd, Occupant, Plan, RecordView, Revision, Stamp, Standing,
+    StepEnd, StepView, Timestamp, View,
 };
 
 use super::Life;
+use super::record::{Counts, Kept};
 
 /// Who keeps the guard's lock: the open file is shared with the shims.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -20,21 +23,23 @@ pub(super) enum Holder {
 /// A step of a revision, by name.
 type Key = (String, Revision);
 
+/// Whoever made a claim: one life under one epoch.
+pub type Claimant = (Life, Epoch);
+
 #[derive(Clone, Debug)]
 struct Marker {
     inode: u64,
     beaten: Timestamp,
-    writer: Life,
+    writer: Claimant,
 }
 
-#[derive(Clone, Debug)]
-struct Record {
-    rev: Revision,
-    attempts: u32,
-    not_before: Timestamp,
-    deferred: Duration,
-    for_good: bool,
-    end: LastEnd,
+/// What a beat found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BeatFound {
+    Refreshed,
+    Rewritten,
+    Replaced,
+    Lost,
 }
 
 #[derive(Debug, Default)]
@@ -46,15 +51,29 @@ pub struct FakeVolume {
     pub failed: BTreeSet<Revision>,
     /// Refuses whatever needs room: new files, not beats.
     pub full: bool,
+    /// Refuses everything, and why.
+    pub broken: Option<Fault>,
     epoch: Epoch,
     claims: BTreeMap<Key, BTreeSet<Epoch>>,
     markers: BTreeMap<Key, Marker>,
-    done: BTreeSet<Key>,
-    records: BTreeMap<String, Record>,
+    /// By the epoch under which it was done.
+    done: BTreeMap<Key, Epoch>,
+    records: BTreeMap<String, Kept>,
     inodes: u64,
 }
 
 impl FakeVolume {
+    /// Why this is refused now, if it is. What a stopped leader gives back makes room, and is not.
+    pub(super) fn refuses(&self, action: &Action) -> Option<Fault> {
+        let stopped = Some(ClosingEnd::Own(StepEnd::Stopped));
+        let needs_room = match action {
+            Action::Look | Action::Beat(_) | Action::Sweep => false,
+            Action::Retract(_, closing) => closing.end.is_some() && closing.end != stopped,
+            _ => true,
+        };
+        self.broken.or((self.full && needs_room).then_some(Fault::Full))
+    }
+
     pub fn look(&self, now: Timestamp, plan: &Plan, rev: &Revision) -> View {
         let standing = match self.revisions.last() {
             Some(last) if last == rev => Standing::Newest,
@@ -63,8 +82,9 @@ impl FakeVolume {
         };
         let steps = plan.iter().map(|(_, step)| {
             let key = (step.name.to_string(), rev.clone());
-            let done = self.done.contains(&key);
-            StepView { done, occupant: self.occupant(now, &key), record: self.record(now, &key) }
+            let done = self.done.contains_key(&key);
+            let record = if done { RecordView::BLANK } else { self.record(now, &key) };
+            StepView { done, occupant: self.occupant(now, &key), record }
         });
         let keys: BTreeSet<&Key> = self.claims.keys().chain(self.markers.keys()).collect();
         let own = |key: &Key| key.1 == *rev && plan.find(&key.0).is_some();
@@ -83,7 +103,7 @@ impl FakeVolume {
     }
 
     fn occupant(&self, now: Timestamp, key: &Key) -> Option<Occupant> {
-        if self.done.contains(key) {
+        if self.done.contains_key(key) {
             return None;
         }
         let claims: Vec<Epoch> = self.claims.get(key).into_iter().flatten().copied().collect();
@@ -91,22 +111,18 @@ impl FakeVolume {
         if claims.is_empty() && marker.is_none() {
             return None;
         }
-        let stamp = marker.map(|m| Stamp { inode: m.inode, mtime: i128::from(m.beaten.as_nanos()) });
-        Some(Occupant { claims, stamp, age: marker.map(|m| now.since(m.beaten)), beat_every: None })
+        Some(Occupant {
+            claims,
+            stamp: marker.map(stamp_of),
+            age: marker.map(|m| now.since(m.beaten)),
+            beat_every: None,
+        })
     }
 
+    /// A record that the end of its step has left over tells nothing.
     fn record(&self, now: Timestamp, (step, rev): &Key) -> RecordView {
-        let Some(record) = self.records.get(step) else { return RecordView::BLANK };
-        if record.rev != *rev {
-            return RecordView { last_end: record.end, ..RecordView::BLANK };
-        }
-        RecordView {
-            attempts: record.attempts,
-            wait: record.not_before.since(now),
-            deferred: record.deferred,
-            for_good: record.for_good,
-            last_end: record.end,
-        }
+        let kept = self.records.get(step).filter(|kept| !self.done.contains_key(&(step.clone(), kept.rev().clone())));
+        kept.map_or(RecordView::BLANK, |kept| kept.view(now, rev))
     }
 
     pub fn append_revision(&mut self, rev: &Revision) {
@@ -120,87 +136,121 @@ impl FakeVolume {
         self.epoch
     }
 
-    /// The atomic part of a claim.
+    /// The atomic part of a claim. May be repeated.
     pub fn claim(&mut self, step: &str, rev: &Revision, epoch: Epoch, from: &[Epoch]) -> bool {
-        let claims = self.claims.entry((step.to_owned(), rev.clone())).or_default();
-        let all_there = from.iter().all(|old| claims.remove(old));
-        claims.insert(epoch);
-        let won = all_there && claims.len() == 1;
-        if !won {
-            claims.remove(&epoch);
+        let key = (step.to_owned(), rev.clone());
+        let is_done = self.done.contains_key(&key);
+        let claims = self.claims.entry(key).or_default();
+        let again = claims.contains(&epoch);
+        let mut won = again || !from.is_empty() || claims.is_empty();
+        if from.is_empty() && won {
+            claims.insert(epoch);
         }
-        won
+        let from: BTreeSet<Epoch> = from.iter().copied().filter(|&old| old != epoch).collect();
+        for old in from {
+            let renamed = claims.remove(&old);
+            if renamed {
+                claims.insert(epoch);
+            } else if !again {
+                won = false;
+                break;
+            }
+        }
+        let alone = claims.len() == 1 && claims.contains(&epoch);
+        if !(won && alone && !is_done) {
+            claims.remove(&epoch);
+            return false;
+        }
+        true
     }
 
-    /// The visible part of a claim.
-    pub fn mark(&mut self, now: Timestamp, step: &str, rev: &Revision, writer: Life) {
+    /// The visible part of a claim. `false`: somebody has taken over in between.
+    pub fn show(&mut self, now: Timestamp, step: &str, rev: &Revision, writer: Claimant) -> bool {
+        let key = (step.to_owned(), rev.clone());
+        let is_ours = self.has_claim(&key, writer.1);
+        if is_ours {
+            self.mark(now, key, writer);
+        }
+        is_ours
+    }
+
+    fn mark(&mut self, now: Timestamp, key: Key, writer: Claimant) {
         self.inodes += 1;
-        self.markers.insert((step.to_owned(), rev.clone()), Marker { inode: self.inodes, beaten: now, writer });
+        self.markers.insert(key, Marker { inode: self.inodes, beaten: now, writer });
+    }
+
+    fn has_claim(&self, key: &Key, epoch: Epoch) -> bool {
+        self.claims.get(key).is_some_and(|claims| claims.contains(&epoch))
     }
 
     pub fn count(&mut self, step: &str, rev: &Revision, attempts: u32, deferred: Duration) {
-        let (rev, not_before) = (rev.clone(), Timestamp::ZERO);
-        let record = Record { rev, attempts, not_before, deferred, for_good: false, end: LastEnd::Open };
-        self.records.insert(step.to_owned(), record);
+        let counts = Counts { rev: rev.clone(), attempts, not_before: Timestamp::ZERO, deferred, for_good: false };
+        self.write_record(step, counts, LastEnd::Open);
+    }
+
+    /// Writes down how a run ended.
+    pub fn close(&mut self, now: Timestamp, step: &str, rev: &Revision, how: &Closing) {
+        let Some(end) = how.end else { return };
+        let for_good = end == ClosingEnd::Own(StepEnd::FOR_GOOD);
+        let end = match end {
+            ClosingEnd::Own(StepEnd::Stopped) => LastEnd::Stopped,
+            ClosingEnd::Own(StepEnd::NOT_YET) => LastEnd::NotYet,
+            ClosingEnd::Own(_) | ClosingEnd::TimedOut => LastEnd::Bad,
+        };
+        let not_before = if how.wait.is_zero() { Timestamp::ZERO } else { now + how.wait };
+        let (attempts, deferred) = (how.attempts, how.deferred);
+        self.write_record(step, Counts { rev: rev.clone(), attempts, not_before, deferred, for_good }, end);
+    }
+
+    fn write_record(&mut self, step: &str, counts: Counts, end: LastEnd) {
+        let before = self.records.remove(step);
+        self.records.insert(step.to_owned(), Kept::after(before, counts, end));
     }
 
     /// A beat reaches only the marker its writer made; one that a person removed is written again.
-    pub fn beat(&mut self, now: Timestamp, step: &str, rev: &Revision, writer: Life) {
-        match self.markers.get_mut(&(step.to_owned(), rev.clone())) {
-            Some(marker) if marker.writer == writer => marker.beaten = now,
-            Some(_) => {}
-            None => self.mark(now, step, rev, writer),
-        }
-    }
-
-    pub fn commit(&mut self, step: &str, rev: &Revision, epoch: Epoch) -> bool {
+    pub fn beat(&mut self, now: Timestamp, step: &str, rev: &Revision, writer: Claimant) -> BeatFound {
         let key = (step.to_owned(), rev.clone());
-        let own = self.claims.get_mut(&key).is_some_and(|claims| claims.remove(&epoch));
-        if own {
-            self.claims.remove(&key);
-            self.markers.remove(&key);
-            self.records.remove(step);
-            self.done.insert(key);
+        let is_ours = self.has_claim(&key, writer.1);
+        match self.markers.get_mut(&key) {
+            Some(marker) if marker.writer == writer => {
+                marker.beaten = now;
+                BeatFound::Refreshed
+            }
+            _ if !is_ours => BeatFound::Lost,
+            Some(_) => BeatFound::Replaced,
+            None => {
+                self.mark(now, key, writer);
+                BeatFound::Rewritten
+            }
         }
-        own
     }
 
-    pub fn retract(
-        &mut self,
-        now: Timestamp,
-        step: &str,
-        rev: &Revision,
-        (epoch, writer): (Epoch, Life),
-        how: &Closing,
-    ) {
-        if let Some(end) = how.end {
-            let for_good = end == ClosingEnd::Own(StepEnd::FOR_GOOD);
-            let end = match end {
-                ClosingEnd::Own(StepEnd::Stopped) => LastEnd::Stopped,
-                ClosingEnd::Own(StepEnd::NOT_YET) => LastEnd::NotYet,
-                ClosingEnd::Own(_) | ClosingEnd::TimedOut => LastEnd::Bad,
-            };
-            let (attempts, not_before, deferred) = (how.attempts, now + how.wait, how.deferred);
-            let record = Record { rev: rev.clone(), attempts, not_before, deferred, for_good, end };
-            self.records.insert(step.to_owned(), record);
+    fn hide(&mut self, key: &Key, writer: Claimant) {
+        if self.markers.get(key).is_some_and(|marker| marker.writer == writer) {
+            self.markers.remove(key);
         }
-        let key = (step.to_owned(), rev.clone());
-        if self.markers.get(&key).is_some_and(|marker| marker.writer == writer) {
-            self.markers.remove(&key);
-        }
-        if let Some(claims) = self.claims.get_mut(&key) {
-            claims.remove(&epoch);
-        }
-        self.claims.retain(|_, claims| !claims.is_empty());
     }
 
-    pub fn retire(&mut self, step: &str, rev: &Revision) {
-        self.claims.remove(&(step.to_owned(), rev.clone()));
-        self.markers.remove(&(step.to_owned(), rev.clone()));
+    /// When a marker that somebody else wrote was beaten last.
+    pub(super) fn beaten_by_another(&self, step: &str, rev: &Revision, life: Life) -> Option<Timestamp> {
+        let marker = self.markers.get(&(step.to_owned(), rev.clone()))?;
+        (marker.writer.0 != life).then_some(marker.beaten)
+    }
+
+    /// Whether any marker was written by this life.
+    pub(super) fn has_marker_of(&self, life: Life) -> bool {
+        self.markers.values().any(|marker| marker.writer.0 == life)
+    }
+
+    /// Makes a marker look older than it is.
+    pub fn age_marker(&mut self, step: &str, rev: &str, by: Duration) {
+        if let Some(marker) = self.markers.get_mut(&(step.to_owned(), revision(rev))) {
+            marker.beaten = marker.beaten - by;
+        }
     }
 
     pub fn is_done(&self, step: &str, rev: &str) -> bool {
-        self.done.contains(&(step.to_owned(), revision(rev)))
+        self.done.contains_key(&(step.to_owned(), revision(rev)))
     }
 
     pub fn has_marker(&self, step: &str, rev: &str) -> bool {
@@ -219,20 +269,18 @@ impl FakeVolume {
 
     /// Attempts and last end in a step's record.
     pub fn recorded(&self, step: &str) -> Option<(u32, LastEnd)> {
-        self.records.get(step).map(|record| (record.attempts, record.end))
-    }
-
-    /// What `retry` does: a person clears a failure.
-    pub fn retry(&mut self, rev: &str) {
-        self.failed.remove(&revision(rev));
-        self.records.clear();
+        self.records.get(step).map(Kept::attempts_and_end)
     }
 
     /// Every step of the plan is done.
     pub fn is_all_done(&self, plan: &Plan, rev: &Revision) -> bool {
         let mut ids = plan.ids();
-        ids.all(|id| self.done.contains(&(plan.step(id).name.to_string(), rev.clone())))
+        ids.all(|id| self.done.contains_key(&(plan.step(id).name.to_string(), rev.clone())))
     }
+}
+
+fn stamp_of(marker: &Marker) -> Stamp {
+    Stamp { inode: marker.inode, mtime: i128::from(marker.beaten.as_nanos()) }
 }
 
 fn revision(text: &str) -> Revision {

@@ -1,0 +1,24 @@
+# Found P1 broken, without trust in the guard: a step says "not yet", and Redis is emptied before it is tried again.
+expect says TakingOver
+
+seed 3519
+trusted 0
+lease 1
+replicas 2
+workers 0
+attempts 100
+lasts 8000
+timeout 0
+bad 0
+later 20
+useless 0
+stopping 1900
+redis_wait 120000
+ready_timeout 0
+holds 0
+refuses 0
++58 restart leader 0
++160 redis-down leader 21800
++13426 roll-out leader 0
++13238 redis-flushed 2 0
++200 go-back leader 0
