@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::config::{LeaseTimes, Trust};
+use super::mutant::{self, Mutant};
 use super::names::Epoch;
 use super::time::Timestamp;
 
@@ -112,6 +113,9 @@ impl Lease {
     /// Redis did not answer; ask again after a request's limit, or less often if there is nothing to lose.
     pub(super) fn handle_unreachable(&mut self, now: Timestamp, times: &LeaseTimes) {
         self.unreachable_since.get_or_insert(now);
+        if mutant::is(Mutant::UnansweredForgotten) && !self.is_held(now) {
+            self.asked_at = None;
+        }
         let wait = if self.is_held(now) { times.request_limit() } else { times.request_limit().max(ASK_AGAIN) };
         self.ask_at = Some(now + wait);
     }
@@ -140,6 +144,14 @@ impl Lease {
     /// Given back, or not wanted any more.
     pub(super) fn release(&mut self, now: Timestamp) {
         *self = Lease { released_at: now, epoch: self.epoch, ..Lease::default() };
+    }
+
+    /// Moves every moment; see [`Machine::move_back`](super::Machine::move_back).
+    #[cfg(feature = "test-util")]
+    pub(super) fn move_back(&mut self, shift: &dyn Fn(&mut Timestamp)) {
+        shift(&mut self.released_at);
+        let times = [&mut self.valid_until, &mut self.ask_at, &mut self.asked_at, &mut self.unreachable_since];
+        times.into_iter().flatten().for_each(shift);
     }
 
     /// The moment by which the shims have to begin stopping their steps. `None` where the guard is trusted.

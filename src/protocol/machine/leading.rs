@@ -3,6 +3,7 @@
 use super::step::{Phase, StepState};
 use super::{EVERY_SECOND, Machine, NOTE_EVERY, Why};
 use crate::protocol::action::{Action, Actions, Notice};
+use crate::protocol::mutant::{self, Mutant};
 use crate::protocol::plan::StepId;
 use crate::protocol::staleness::{Watched, occupants};
 use crate::protocol::time::Timestamp;
@@ -51,7 +52,8 @@ impl Machine {
         if let Some(failed) = self.exhausted() {
             return self.wind(now, Why::Failed(failed), out);
         }
-        if self.steps.iter().all(|state| state.phase == Phase::Done) {
+        let early = |state: &StepState| mutant::is(Mutant::ReadyBeforeLastDone) && state.phase == Phase::Committing;
+        if self.steps.iter().all(|state| state.phase == Phase::Done || early(state)) {
             return self.wind(now, Why::Ready, out);
         }
         if self.must_look {
@@ -86,7 +88,7 @@ impl Machine {
         let Some(stale_at) = self.occupants().map(|(who, o)| self.watches.stale_at(&who, o, &judge)).max() else {
             return false;
         };
-        if stale_at <= judge.now {
+        if stale_at <= judge.now || mutant::is(Mutant::BeatNotChecked) {
             return false;
         }
         if !self.looks.in_flight {
@@ -153,7 +155,8 @@ impl Machine {
     }
 
     fn are_predecessors_done(&self, step: StepId) -> bool {
-        self.config.plan().step(step).after.iter().all(|after| self.steps[after.0].phase == Phase::Done)
+        let unordered = mutant::is(Mutant::PredecessorNotAwaited);
+        unordered || self.config.plan().step(step).after.iter().all(|after| self.steps[after.0].phase == Phase::Done)
     }
 
     /// When the next backed-off step may start.

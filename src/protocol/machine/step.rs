@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{EVERY_SECOND, Machine, Role, Why};
 use crate::protocol::action::{Action, Actions, Closing, ClosingEnd, Notice, StopReason};
 use crate::protocol::event::StepEnd;
+use crate::protocol::mutant::{self, Mutant};
 use crate::protocol::plan::StepId;
 use crate::protocol::time::Timestamp;
 use crate::protocol::view::RecordView;
@@ -127,6 +128,10 @@ impl Machine {
         self.steps[step.0].beat_at = Some(now + self.config.beat_every());
         if self.role == Role::Leading {
             self.enter_phase(step, Phase::Counting, out);
+            if mutant::is(Mutant::AttemptNotCounted) {
+                out.drop_last();
+                self.handle_counted(now, step, out);
+            }
         } else {
             self.retract_unrun(step, out);
         }
@@ -152,7 +157,11 @@ impl Machine {
         if self.role == Role::Leading && self.may_start(now) {
             let until = timeout.map(|limit| now + limit);
             self.enter_phase(step, Phase::Running { until, stopping: None }, out);
-            out.push(Action::Spawn { step, attempt, deadline: self.stop_deadline() });
+            let deadline = self.stop_deadline().filter(|_| !mutant::is(Mutant::NoDeadlineForShim));
+            out.push(Action::Spawn { step, attempt, deadline });
+            if mutant::is(Mutant::DoneBeforeExit) {
+                self.enter_phase(step, Phase::Committing, out);
+            }
         } else {
             self.give_back(step, out);
         }
@@ -161,6 +170,7 @@ impl Machine {
     pub(super) fn handle_ended(&mut self, step: StepId, end: StepEnd, out: &mut Actions) {
         let Some(Phase::Running { stopping, .. }) = self.steps.get(step.0).map(|state| &state.phase) else { return };
         match (end, stopping) {
+            (StepEnd::Exit(_), _) if mutant::is(Mutant::BadEndIsDone) => self.enter_phase(step, Phase::Committing, out),
             (StepEnd::Exit(0), _) => self.enter_phase(step, Phase::Committing, out),
             (StepEnd::Stopped, Some(StopReason::Timeout)) => self.close_run(step, ClosingEnd::TimedOut, out),
             (end, _) => self.close_run(step, ClosingEnd::Own(end), out),

@@ -5,6 +5,7 @@ use super::{Machine, Role};
 use crate::protocol::action::{Action, Actions, Outcome, StopReason};
 use crate::protocol::config::OnFailure;
 use crate::protocol::event::{Doing, Fault};
+use crate::protocol::mutant::{self, Mutant};
 use crate::protocol::plan::StepId;
 use crate::protocol::time::Timestamp;
 
@@ -106,6 +107,7 @@ impl Machine {
             return self.finish(now, Outcome::Stopped, out);
         }
         let active = self.steps.iter().any(StepState::is_active) || self.retiring > 0;
+        let active = active && !(mutant::is(Mutant::ReleaseBeforeReap) && why == Why::Stop);
         if active || self.is_marking(now, why, out) {
             return;
         }

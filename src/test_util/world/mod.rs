@@ -22,7 +22,7 @@ pub use volume::FakeVolume;
 const BEGINNING: Timestamp = Timestamp::from_millis(1_000_000);
 
 /// One life of one replica; a restart gives a new one.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Life(pub usize);
 
 /// What is due at some moment.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use crate::protocol::mutant::{self, Mutant};
 use crate::protocol::{Epoch, Event, Timestamp};
 
 use super::Life;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct FakeRedis {
     lease: Option<(Life, Timestamp)>,
     /// The highest epoch it was told.
@@ -22,6 +23,19 @@ pub struct FakeRedis {
 }
 
 impl FakeRedis {
+    /// The lease ends early: the server's clock has jumped.
+    pub fn expire(&mut self) {
+        self.lease = None;
+    }
+
+    /// The same in a time that is `back` earlier, where it is `now`.
+    pub fn move_back(&mut self, back: Duration, now: Timestamp) {
+        for lease in [&mut self.lease, &mut self.copy] {
+            *lease = lease.map(|(life, until)| (life, until - back)).filter(|&(_, until)| now < until);
+        }
+        self.requests = 0;
+    }
+
     /// FLUSHALL, or a restart without persistence.
     pub fn flush(&mut self) {
         self.lease = None;
@@ -45,7 +59,9 @@ impl FakeRedis {
     pub fn acquire(&mut self, now: Timestamp, life: Life, sent: Timestamp, ttl: Duration) -> Event {
         let epoch = self.epoch;
         self.answer(|lease| match lease.filter(|&(_, until)| now < until) {
-            Some((holder, until)) if holder != life => Event::LeaseDenied { sent, left: until.since(now) },
+            Some((holder, until)) if holder != life || mutant::is(Mutant::AcquireNotIdempotent) => {
+                Event::LeaseDenied { sent, left: until.since(now) }
+            }
             _ => {
                 *lease = Some((life, now + ttl));
                 Event::LeaseGranted { sent, epoch }
@@ -59,7 +75,7 @@ impl FakeRedis {
         }
         let epoch = self.epoch;
         self.answer(|lease| match lease.filter(|&(_, until)| now < until) {
-            Some((holder, _)) if holder == life => {
+            held if held.is_none() && mutant::is(Mutant::RenewCreates) || held.is_some_and(|(by, _)| by == life) => {
                 *lease = Some((life, now + ttl));
                 Event::LeaseGranted { sent, epoch }
             }
@@ -69,7 +85,7 @@ impl FakeRedis {
 
     /// Whether a release was announced.
     pub fn release(&mut self, life: Life) -> bool {
-        if !self.down && self.lease.is_some_and(|(holder, _)| holder == life) {
+        if !self.down && self.lease.is_some_and(|(holder, _)| holder == life || mutant::is(Mutant::ReleaseDeletesAnothers)) {
             self.lease = None;
         }
         !self.down

@@ -9,9 +9,10 @@ use crate::protocol::{
 };
 
 use super::Life;
+use crate::protocol::mutant::{self, Mutant};
 
 /// Who keeps the guard's lock: the open file is shared with the shims.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) enum Holder {
     Leader(Life),
     Shim(u64),
@@ -20,14 +21,20 @@ pub(super) enum Holder {
 /// A step of a revision, by name.
 type Key = (String, Revision);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Marker {
     inode: u64,
     beaten: Timestamp,
     writer: Life,
 }
 
-#[derive(Clone, Debug)]
+impl Marker {
+    fn stamp(&self) -> Stamp {
+        Stamp { inode: self.inode, mtime: i128::from(self.beaten.as_nanos()) }
+    }
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Record {
     rev: Revision,
     attempts: u32,
@@ -37,7 +44,7 @@ struct Record {
     end: LastEnd,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct FakeVolume {
     pub(super) guard: BTreeSet<Holder>,
     pub(super) waiting: VecDeque<Life>,
@@ -91,8 +98,8 @@ impl FakeVolume {
         if claims.is_empty() && marker.is_none() {
             return None;
         }
-        let stamp = marker.map(|m| Stamp { inode: m.inode, mtime: i128::from(m.beaten.as_nanos()) });
-        Some(Occupant { claims, stamp, age: marker.map(|m| now.since(m.beaten)), beat_every: None })
+        let stamp = marker.map(Marker::stamp);
+        Some(Occupant { claims, stamp, age: marker.map(|m| age(now, m.beaten)), beat_every: None })
     }
 
     fn record(&self, now: Timestamp, (step, rev): &Key) -> RecordView {
@@ -116,18 +123,23 @@ impl FakeVolume {
     }
 
     pub fn allot_epoch(&mut self, above: Epoch) -> Epoch {
-        self.epoch = Epoch(self.epoch.max(above).0 + 1);
+        let known = if mutant::is(Mutant::EpochFromRedisAlone) { above } else { self.epoch.max(above) };
+        self.epoch = Epoch(known.0 + 1);
         self.epoch
     }
 
     /// The atomic part of a claim.
     pub fn claim(&mut self, step: &str, rev: &Revision, epoch: Epoch, from: &[Epoch]) -> bool {
+        if self.done.contains(&(step.to_owned(), rev.clone())) {
+            return false;
+        }
         let claims = self.claims.entry((step.to_owned(), rev.clone())).or_default();
         let all_there = from.iter().all(|old| claims.remove(old));
         claims.insert(epoch);
         let won = all_there && claims.len() == 1;
         if !won {
             claims.remove(&epoch);
+            self.claims.retain(|_, claims| !claims.is_empty());
         }
         won
     }
@@ -156,6 +168,7 @@ impl FakeVolume {
     pub fn commit(&mut self, step: &str, rev: &Revision, epoch: Epoch) -> bool {
         let key = (step.to_owned(), rev.clone());
         let own = self.claims.get_mut(&key).is_some_and(|claims| claims.remove(&epoch));
+        let own = own || mutant::is(Mutant::EpochNotCompared);
         if own {
             self.claims.remove(&key);
             self.markers.remove(&key);
@@ -199,6 +212,36 @@ impl FakeVolume {
         self.markers.remove(&(step.to_owned(), rev.clone()));
     }
 
+    /// The epochs that have a claim to a step.
+    pub fn claims_of(&self, step: &str, rev: &Revision) -> Vec<Epoch> {
+        self.claims.get(&(step.to_owned(), rev.clone())).into_iter().flatten().copied().collect()
+    }
+
+    /// Who wrote a step's in-progress marker, and when it was refreshed last.
+    pub fn marker_of(&self, step: &str, rev: &Revision) -> Option<(Life, Timestamp)> {
+        self.markers.get(&(step.to_owned(), rev.clone())).map(|marker| (marker.writer, marker.beaten))
+    }
+
+    /// The occupant of a step, as a look shows it.
+    pub fn occupant_of(&self, now: Timestamp, step: &str, rev: &Revision) -> Option<Occupant> {
+        self.occupant(now, &(step.to_owned(), rev.clone()))
+    }
+
+    /// The same in a time that is `back` earlier, where it is `now`.
+    pub fn move_back(&mut self, back: Duration, now: Timestamp) {
+        for marker in self.markers.values_mut() {
+            let mut stamp = marker.stamp();
+            stamp.move_back(back, now);
+            marker.beaten = Timestamp::from_nanos(u64::try_from(stamp.mtime).expect("a time after 1970"));
+        }
+        for record in self.records.values_mut() {
+            record.not_before = record.not_before - back;
+            if record.not_before <= now {
+                record.not_before = Timestamp::ZERO;
+            }
+        }
+    }
+
     pub fn is_done(&self, step: &str, rev: &str) -> bool {
         self.done.contains(&(step.to_owned(), revision(rev)))
     }
@@ -233,6 +276,12 @@ impl FakeVolume {
         let mut ids = plan.ids();
         ids.all(|id| self.done.contains(&(plan.step(id).name.to_string(), rev.clone())))
     }
+}
+
+/// By the volume's own clock.
+fn age(now: Timestamp, beaten: Timestamp) -> Duration {
+    let skew = if mutant::is(Mutant::StalenessByRemoteClock) { Duration::from_secs(3600) } else { Duration::ZERO };
+    now.since(beaten) + skew
 }
 
 fn revision(text: &str) -> Revision {

@@ -1,0 +1,296 @@
+//! What the checker tells apart: replicas with their real machines, volume, Redis, guard, running steps, and what is on
+//! its way.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether::protocol::{Action, Epoch, Event, Machine, Outcome, Revision, StepId, Timestamp};
+use bellwether::test_util::world::{FakeRedis, FakeVolume, Life};
+
+/// What time it always is: when time passes, everything else moves into the past.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+/// A kind of fault, each with a budget of its own.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Fault {
+    /// SIGKILL of a replica.
+    Crash,
+    /// The tree of a killed leader's step takes as long as it likes to be gone, and keeps the guard.
+    Orphan,
+    /// A new life of a replica that was killed or has ended.
+    Restart,
+    /// SIGSTOP, for as long as it likes.
+    Freeze,
+    /// SIGTERM.
+    Stop,
+    /// A request never reaches Redis, or its answer never comes back.
+    Lose,
+    /// A request or its answer arrives later, when its replica has given it up.
+    Delay,
+    /// An answer arrives twice, the second time later.
+    Double,
+    /// FLUSHALL, or a restart without persistence.
+    Wipe,
+    /// A copy of the lease is made, and takes over later.
+    FailOver,
+    /// The lease ends early by a jump of the server's clock.
+    Jump,
+    /// Redis refuses everything, for as long as it likes.
+    Outage,
+    /// One operation on the volume (a beat, a look …) takes as long as it likes, and those behind it wait.
+    Hang,
+    /// An operation on the volume fails for good.
+    Break,
+    /// An operation on the volume finds it full.
+    Full,
+    /// An I/O through the guard's descriptor fails, though it is still held.
+    GuardLost,
+    /// A person clears a failure.
+    Retry,
+}
+
+pub(crate) const FAULTS: usize = Fault::Retry as usize + 1;
+
+/// What is left of each kind of fault.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct Budget([u8; FAULTS]);
+
+impl Budget {
+    pub(crate) fn of(faults: &[(Fault, u8)]) -> Budget {
+        let mut budget = Budget::default();
+        for &(fault, times) in faults {
+            budget.0[fault as usize] = times;
+        }
+        budget
+    }
+
+    pub(crate) fn has(&self, fault: Fault) -> bool {
+        self.0[fault as usize] > 0
+    }
+
+    pub(crate) fn spend(&mut self, fault: Fault) {
+        self.0[fault as usize] -= 1;
+    }
+}
+
+/// Who keeps the guard's lock: the open file is shared with the shims.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Holder {
+    Leader(Life),
+    Shim(Life, StepId),
+}
+
+/// A wait for the guard cannot be taken back: what is not wanted any more is closed when it is granted.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Wait {
+    None,
+    Waiting { wanted: bool },
+    Granted { wanted: bool },
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Status {
+    Alive,
+    Killed,
+    Ended(Outcome),
+}
+
+impl Status {
+    /// What has handed off needs none of this any more.
+    pub(crate) fn may_be_restarted(&self) -> bool {
+        !matches!(self, Status::Alive | Status::Ended(Outcome::HandOff))
+    }
+}
+
+/// One replica.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Replica {
+    pub(crate) life: Life,
+    pub(crate) status: Status,
+    pub(crate) machine: Machine,
+    pub(crate) frozen: bool,
+    /// Its volume does not answer at the moment.
+    pub(crate) hanging: bool,
+    /// What it has been told and not taken in yet.
+    pub(crate) inbox: Vec<Event>,
+    /// Operations on the volume, done one after another, and how far the first has got.
+    pub(crate) jobs: VecDeque<Action>,
+    pub(crate) half_done: bool,
+    /// What the machine has asked for and is not begun yet: a process may be frozen between deciding and doing.
+    pub(crate) undone: VecDeque<Action>,
+    pub(crate) wait: Wait,
+    /// The volume has failed it, or nobody waits for it any more: markers may stay behind.
+    pub(crate) excused: bool,
+}
+
+impl Replica {
+    pub(crate) fn is_alive(&self) -> bool {
+        self.status == Status::Alive
+    }
+
+    /// Whether it does anything at all.
+    pub(crate) fn moves(&self) -> bool {
+        self.is_alive() && !self.frozen
+    }
+
+    /// Whether its machine takes in what comes.
+    pub(crate) fn listens(&self) -> bool {
+        self.moves() && self.undone.is_empty()
+    }
+
+    pub(crate) fn is_tick_due(&self) -> bool {
+        self.listens() && self.machine.next_deadline().is_some_and(|at| at <= NOW)
+    }
+}
+
+/// A running tree of processes under its shim.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) life: Life,
+    pub(crate) replica: usize,
+    pub(crate) step: StepId,
+    pub(crate) epoch: Epoch,
+    /// When its shim stops it by itself.
+    pub(crate) deadline: Option<Timestamp>,
+    /// When it is gone at the latest, once it is being stopped. Time does not pass beyond that.
+    pub(crate) gone_by: Option<Timestamp>,
+    pub(crate) orphaned: bool,
+    /// Keeps the guard for as long as it likes.
+    pub(crate) lingers: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Request {
+    Acquire,
+    Renew,
+    Release,
+}
+
+/// A request on its way to Redis.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Ask {
+    pub(crate) life: Life,
+    pub(crate) request: Request,
+    pub(crate) sent: Timestamp,
+    pub(crate) epoch: Option<Epoch>,
+}
+
+/// What arrives after its replica has given it up.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Late {
+    Request(Ask),
+    Answer(Life, Timestamp, Event),
+}
+
+/// What the referee has to remember.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct Memory {
+    pub(crate) epoch: Epoch,
+    /// Runs that have ended well and are not marked done.
+    pub(crate) succeeded: BTreeSet<(Life, StepId, Epoch)>,
+    /// Runs that count, by revision and step.
+    pub(crate) spent: BTreeMap<(Revision, StepId), u32>,
+    /// In-progress markers that were silent for STEP_STALE_SECS at least once.
+    pub(crate) silent: BTreeSet<(Revision, StepId)>,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct State {
+    pub(crate) replicas: Vec<Arc<Replica>>,
+    pub(crate) volume: Arc<FakeVolume>,
+    pub(crate) redis: FakeRedis,
+    pub(crate) guard: BTreeSet<Holder>,
+    pub(crate) runs: Vec<Run>,
+    pub(crate) asks: Vec<Ask>,
+    pub(crate) late: Vec<Late>,
+    pub(crate) copied: bool,
+    pub(crate) left: Budget,
+    pub(crate) memory: Memory,
+    /// The promise that was broken.
+    pub(crate) broken: Option<&'static str>,
+    /// The transitions that the last action made, by their place in the list.
+    pub(crate) seen: u128,
+}
+
+impl State {
+    pub(crate) fn replica(&mut self, index: usize) -> &mut Replica {
+        Arc::make_mut(&mut self.replicas[index])
+    }
+
+    pub(crate) fn volume(&mut self) -> &mut FakeVolume {
+        Arc::make_mut(&mut self.volume)
+    }
+
+    pub(crate) fn index_of(&self, life: Life) -> Option<usize> {
+        self.replicas.iter().position(|replica| replica.life == life)
+    }
+
+    /// The first break counts.
+    pub(crate) fn break_promise(&mut self, promise: &'static str) {
+        self.broken.get_or_insert(promise);
+    }
+
+    /// Lets time pass: everything moves into the past.
+    pub(crate) fn pass(&mut self, span: Duration) {
+        for replica in &mut self.replicas {
+            let replica = Arc::make_mut(replica);
+            if !replica.is_alive() {
+                continue;
+            }
+            replica.machine.move_back(span, NOW);
+            replica.inbox.iter_mut().for_each(|event| move_event(event, span));
+            for job in replica.jobs.iter_mut().chain(&mut replica.undone) {
+                move_action(job, span);
+            }
+        }
+        self.volume().move_back(span, NOW);
+        self.redis.move_back(span, NOW);
+        for run in &mut self.runs {
+            for at in [&mut run.deadline, &mut run.gone_by].into_iter().flatten() {
+                *at = (*at - span).max(NOW - LATEST);
+            }
+        }
+        for ask in &mut self.asks {
+            ask.sent = ask.sent - span;
+        }
+        for late in &mut self.late {
+            match late {
+                Late::Request(ask) => ask.sent = ask.sent - span,
+                Late::Answer(_, sent, event) => {
+                    *sent = *sent - span;
+                    move_event(event, span);
+                }
+            }
+        }
+        self.late.retain(|late| {
+            let (Late::Request(Ask { sent, .. }) | Late::Answer(_, sent, _)) = late;
+            NOW.since(*sent) <= LATEST
+        });
+    }
+}
+
+/// What was sent so long ago does not arrive any more.
+const LATEST: Duration = Duration::from_secs(40);
+
+fn move_event(event: &mut Event, span: Duration) {
+    match event {
+        Event::Looked(view) => view.move_back(span, NOW),
+        Event::LeaseGranted { sent, .. } | Event::LeaseDenied { sent, .. } => {
+            *sent = (*sent - span).max(NOW - LATEST * 2);
+        }
+        _ => {}
+    }
+}
+
+fn move_action(action: &mut Action, span: Duration) {
+    match action {
+        Action::Spawn { deadline: Some(deadline), .. } | Action::Extend { deadline } => {
+            *deadline = (*deadline - span).max(NOW - LATEST);
+        }
+        Action::RetireForeign(foreign) => {
+            foreign.occupant.stamp.iter_mut().for_each(|stamp| stamp.move_back(span, NOW));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,105 @@
+//! Every transition of the diagram on `protocol::Machine`: each has to happen somewhere, and no other may.
+
+use bellwether::protocol::{ClaimStage, Machine, Outcome, Role, Why};
+use stateright::Property;
+
+use super::Space;
+use super::state::State;
+
+/// A machine went a way that is not in the list.
+pub(crate) const UNLISTED: &str = "every transition is listed";
+
+macro_rules! transitions {
+    ($($from:literal => $to:literal,)*) => {
+        /// From, to, and both for people.
+        pub(crate) const TRANSITIONS: &[(&str, &str, &str)] = &[$(($from, $to, concat!($from, " → ", $to)),)*];
+    };
+}
+
+transitions! {
+    "Following" => "Claiming(Look)",
+}
+
+/// What is looked at before and after an event.
+pub(crate) struct Look {
+    role: &'static str,
+    phases: Vec<&'static str>,
+}
+
+impl Look {
+    pub(crate) fn at(machine: &Machine) -> Look {
+        Look { role: role(machine.role()), phases: machine.phases().collect() }
+    }
+
+    /// The transitions that lead to `later`, by their places in the list.
+    pub(crate) fn changes(&self, later: &Look) -> Result<u128, &'static str> {
+        let mut seen = 0;
+        // What a leadership leaves behind is forgotten with it.
+        let leads = later.role == "Leading" || later.role.starts_with("Winding");
+        let phases = self.phases.iter().zip(&later.phases).filter(|_| leads);
+        for (from, to) in phases.chain([(&self.role, &later.role)]) {
+            if from != to {
+                let Some(place) = TRANSITIONS.iter().position(|&(f, t, _)| (f, t) == (*from, *to)) else {
+                    UNKNOWN.lock().unwrap().insert((*from, *to));
+                    continue;
+                };
+                seen |= 1 << place;
+            }
+        }
+        Ok(seen)
+    }
+}
+pub(crate) static UNKNOWN: std::sync::Mutex<std::collections::BTreeSet<(&str, &str)>> = std::sync::Mutex::new(std::collections::BTreeSet::new());
+
+fn role(role: &Role) -> &'static str {
+    match role {
+        Role::Following => "Following",
+        Role::Claiming(ClaimStage::Looking) => "Claiming(Look)",
+        Role::Claiming(ClaimStage::Revision) => "Claiming(Revision)",
+        Role::Claiming(ClaimStage::Epoch) => "Claiming(Epoch)",
+        Role::Claiming(ClaimStage::Sweep) => "Claiming(Sweep)",
+        Role::Leading => "Leading",
+        Role::Winding(Why::Ready) => "Winding(Ready)",
+        Role::Winding(Why::Failed(_)) => "Winding(Failed)",
+        Role::Winding(Why::LeaseLost) => "Winding(LeaseLost)",
+        Role::Winding(Why::Superseded) => "Winding(Superseded)",
+        Role::Winding(Why::Stop) => "Winding(Stop)",
+        Role::Winding(Why::Fault(_)) => "Winding(Fault)",
+        Role::Winding(Why::GuardLost) => "Winding(GuardLost)",
+        Role::Holding => "Holding",
+        Role::Ended(outcome) => ended(outcome),
+    }
+}
+
+fn ended(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::HandOff => "Ended(HandOff)",
+        Outcome::StepFailed => "Ended(StepFailed)",
+        Outcome::Stopped => "Ended(Stopped)",
+        Outcome::GaveUp => "Ended(GaveUp)",
+        Outcome::NeedsUnmet => "Ended(NeedsUnmet)",
+        Outcome::RedisUnavailable => "Ended(RedisUnavailable)",
+        Outcome::DowngradeRefused { .. } => "Ended(DowngradeRefused)",
+        Outcome::VolumeFailed(_) => "Ended(VolumeFailed)",
+        Outcome::GuardLost => "Ended(GuardLost)",
+    }
+}
+
+fn saw<const PLACE: usize>(_: &Space, state: &State) -> bool {
+    state.seen & (1 << PLACE) != 0
+}
+
+macro_rules! each {
+    ($($place:literal)*) => { [$(saw::<$place>,)*] };
+}
+
+/// One for each place in the list: a property cannot carry anything.
+const SAW: [fn(&Space, &State) -> bool; 80] = each!(
+    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39
+    40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64 65 66 67 68 69 70 71 72 73 74 75 76 77
+    78 79
+);
+
+pub(crate) fn properties() -> impl Iterator<Item = Property<Space>> {
+    TRANSITIONS.iter().zip(SAW).map(|(&(.., name), saw)| Property::sometimes(name, saw))
+}
