@@ -26,7 +26,7 @@ pub enum Mutant {
     DoneBeforeExit,
     /// A step that ended badly is marked done.
     BadEndIsDone,
-    /// The ready marker is written while the last step is still being marked done.
+    /// The ready marker is written while the last step is still under way.
     ReadyBeforeLastDone,
     /// A new leader takes over without looking for beats.
     BeatNotChecked,

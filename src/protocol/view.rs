@@ -29,29 +29,24 @@ pub struct Stamp {
     pub mtime: i128,
 }
 
-/// Longer than every time a checked machine is configured with: what is older than this is as old as this.
-#[cfg(feature = "test-util")]
-pub(super) const LONG_AGO: Duration = Duration::from_secs(90);
-
 #[cfg(feature = "test-util")]
 #[doc(hidden)]
 impl Stamp {
-    /// The same beat in a time that is `back` earlier, where it is `now`.
-    pub fn move_back(&mut self, back: Duration, now: Timestamp) {
-        let nanos = |span: Duration| i128::try_from(span.as_nanos()).unwrap_or(i128::MAX);
-        let floor = i128::from(now.as_nanos()) - nanos(LONG_AGO);
-        self.mtime = (self.mtime - nanos(back)).max(floor);
+    /// The same beat in a time that is `back` earlier, but not before `floor`.
+    pub fn move_back(&mut self, back: Duration, floor: Timestamp) {
+        let back = i128::try_from(back.as_nanos()).unwrap_or(i128::MAX);
+        self.mtime = (self.mtime - back).max(i128::from(floor.as_nanos()));
     }
 }
 
 #[cfg(feature = "test-util")]
 #[doc(hidden)]
 impl View {
-    /// The same look in a time that is `back` earlier, where it is `now`.
-    pub fn move_back(&mut self, back: Duration, now: Timestamp) {
+    /// The same look in a time that is `back` earlier; nothing lies before `floor`.
+    pub fn move_back(&mut self, back: Duration, floor: Timestamp) {
         let own = self.steps.iter_mut().filter_map(|step| step.occupant.as_mut());
         let all = own.chain(self.foreign.iter_mut().map(|foreign| &mut foreign.occupant));
-        all.filter_map(|occupant| occupant.stamp.as_mut()).for_each(|stamp| stamp.move_back(back, now));
+        all.filter_map(|occupant| occupant.stamp.as_mut()).for_each(|stamp| stamp.move_back(back, floor));
     }
 }
 

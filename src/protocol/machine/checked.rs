@@ -6,12 +6,9 @@
 
 use std::time::Duration;
 
-use super::{BETWEEN_ANNOUNCED, COMPLAIN_EVERY, Machine, Phase};
+use super::{BETWEEN_ANNOUNCED, COMPLAIN_EVERY, Machine, Phase, Role};
+use crate::protocol::staleness::occupants;
 use crate::protocol::time::Timestamp;
-use crate::protocol::view::LONG_AGO;
-
-/// Longer than any marker may be silent.
-const SILENT: Duration = Duration::from_secs(60);
 
 /// Notices are put off for so long: when something is said decides nothing.
 const NEVER: Duration = Duration::from_secs(1_000_000);
@@ -39,6 +36,11 @@ impl Machine {
         })
     }
 
+    /// Until when it counts on the lease.
+    pub fn lease_until(&self) -> Option<Timestamp> {
+        self.lease.valid_until()
+    }
+
     /// Says nothing any more by the clock. `now`: when it was handed an event last.
     pub fn hush(&mut self, now: Timestamp) {
         self.note_at = now + NEVER;
@@ -46,11 +48,16 @@ impl Machine {
         self.deadline = self.deadline_after(now);
     }
 
-    /// The same machine in a time that is `back` earlier, where it is `now`.
-    pub fn move_back(&mut self, back: Duration, now: Timestamp) {
-        let floor = now - LONG_AGO;
+    /// The same machine in a time that is `back` earlier, where it is `now`. Nothing lies before `floor`, which is longer
+    /// ago than any marker may be silent and any answer of Redis may be late.
+    pub fn move_back(&mut self, back: Duration, now: Timestamp, floor: Timestamp) {
         self.born = Timestamp::ZERO;
         shift(&mut self.looks.last, back, floor);
+        let has_occupants = self.view.as_ref().is_some_and(|view| occupants(view).next().is_some());
+        if self.role != Role::Following && !has_occupants {
+            // Nobody is judged by it, and a follower looks anew.
+            self.looks.last = floor;
+        }
         let times = [&mut self.looks.next, &mut self.retry_at, &mut self.deadline];
         for at in times.into_iter().flatten() {
             shift(at, back, floor);
@@ -58,15 +65,16 @@ impl Machine {
         for at in [&mut self.note_at, &mut self.full_note_at] {
             *at = now + NEVER;
         }
+        self.deadline = self.deadline.map(|at| if at > now + NEVER / 2 { now + NEVER } else { at });
         shift(&mut self.announced_at, back, floor);
         if self.announced_at + BETWEEN_ANNOUNCED <= now {
             self.announced_at = Timestamp::ZERO;
         }
         self.lease.move_back(&|at| shift(at, back, floor));
-        let oldest = self.looks.last - SILENT;
-        self.watches.move_back(&|at| shift(at, back, oldest), &|stamp| stamp.move_back(back, now));
+        let oldest = self.looks.last - now.since(floor);
+        self.watches.move_back(&|at| shift(at, back, oldest), &|stamp| stamp.move_back(back, floor));
         if let Some(view) = &mut self.view {
-            view.move_back(back, now);
+            view.move_back(back, floor);
         }
         for state in &mut self.steps {
             if let Phase::Open { not_before } = &mut state.phase {

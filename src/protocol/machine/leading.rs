@@ -52,7 +52,7 @@ impl Machine {
         if let Some(failed) = self.exhausted() {
             return self.wind(now, Why::Failed(failed), out);
         }
-        let early = |state: &StepState| mutant::is(Mutant::ReadyBeforeLastDone) && state.phase == Phase::Committing;
+        let early = |state: &StepState| mutant::is(Mutant::ReadyBeforeLastDone) && state.is_active();
         if self.steps.iter().all(|state| state.phase == Phase::Done || early(state)) {
             return self.wind(now, Why::Ready, out);
         }

@@ -107,7 +107,9 @@ impl Machine {
             return self.finish(now, Outcome::Stopped, out);
         }
         let active = self.steps.iter().any(StepState::is_active) || self.retiring > 0;
-        let active = active && !(mutant::is(Mutant::ReleaseBeforeReap) && why == Why::Stop);
+        let ignored = mutant::is(Mutant::ReleaseBeforeReap) && why == Why::Stop
+            || mutant::is(Mutant::ReadyBeforeLastDone) && why == Why::Ready;
+        let active = active && !ignored;
         if active || self.is_marking(now, why, out) {
             return;
         }

@@ -134,7 +134,7 @@ impl World {
                 Event::Counted(*step)
             }
             Action::Beat(step) => {
-                self.volume.beat(now, &name(*step), &rev, life);
+                self.volume.beat(now, &name(*step), &rev, (epoch, life));
                 Event::Beaten(*step)
             }
             Action::Commit(step) => {

@@ -52,6 +52,11 @@ impl FakeRedis {
         self.lease = self.copy;
     }
 
+    /// Until when this life has the lease.
+    pub fn until(&self, now: Timestamp, life: Life) -> Option<Timestamp> {
+        self.lease.filter(|&(holder, until)| holder == life && now < until).map(|(_, until)| until)
+    }
+
     pub fn holder(&self, now: Timestamp) -> Option<Life> {
         self.lease.filter(|&(_, until)| now < until).map(|(life, _)| life)
     }

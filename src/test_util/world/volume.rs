@@ -156,12 +156,16 @@ impl FakeVolume {
         self.records.insert(step.to_owned(), record);
     }
 
-    /// A beat reaches only the marker its writer made; one that a person removed is written again.
-    pub fn beat(&mut self, now: Timestamp, step: &str, rev: &Revision, writer: Life) {
-        match self.markers.get_mut(&(step.to_owned(), rev.clone())) {
+    /// A beat reaches only the marker its writer made; one that a person removed is written again, while the claim is
+    /// the writer's.
+    pub fn beat(&mut self, now: Timestamp, step: &str, rev: &Revision, (epoch, writer): (Option<Epoch>, Life)) {
+        let key = (step.to_owned(), rev.clone());
+        let claims = self.claims.get(&key);
+        let is_claimed = epoch.is_some_and(|epoch| claims.is_some_and(|claims| claims.contains(&epoch)));
+        match self.markers.get_mut(&key) {
             Some(marker) if marker.writer == writer => marker.beaten = now,
-            Some(_) => {}
-            None => self.mark(now, step, rev, writer),
+            None if is_claimed => self.mark(now, step, rev, writer),
+            _ => {}
         }
     }
 
@@ -227,11 +231,11 @@ impl FakeVolume {
         self.occupant(now, &(step.to_owned(), rev.clone()))
     }
 
-    /// The same in a time that is `back` earlier, where it is `now`.
-    pub fn move_back(&mut self, back: Duration, now: Timestamp) {
+    /// The same in a time that is `back` earlier, where it is `now`; nothing lies before `floor`.
+    pub fn move_back(&mut self, back: Duration, now: Timestamp, floor: Timestamp) {
         for marker in self.markers.values_mut() {
             let mut stamp = marker.stamp();
-            stamp.move_back(back, now);
+            stamp.move_back(back, floor);
             marker.beaten = Timestamp::from_nanos(u64::try_from(stamp.mtime).expect("a time after 1970"));
         }
         for record in self.records.values_mut() {

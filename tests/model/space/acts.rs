@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellwether::protocol::{Event, Fault as VolumeFault, Machine, StepEnd, Trust};
+use bellwether::protocol::{Event, Fault as VolumeFault, Machine, Role, StepEnd, Trust};
 use bellwether::test_util::world::Life;
 
 use super::Space;
@@ -49,6 +49,7 @@ pub(crate) enum Act {
     RedisClockJumps,
     RedisDown,
     RedisUp,
+    LocksDropped,
     FailureCleared,
 }
 
@@ -140,7 +141,9 @@ impl Space {
             may(Fault::Crash, alive, Act::Kill(index));
             may(Fault::Orphan, alive && runs && has(Fault::Crash), Act::KillLeavingOrphan(index));
             may(Fault::Restart, replica.status.may_be_restarted(), Act::Restart(index));
-            may(Fault::Freeze, moves, Act::Freeze(index));
+            let matters = *replica.machine.role() != Role::Following || replica.wait != Wait::None;
+            let matters = matters || state.redis.holder(NOW) == Some(replica.life);
+            may(Fault::Freeze, moves && (matters || has(Fault::FreezeAny)), Act::Freeze(index));
             may(Fault::Stop, moves, Act::Terminate(index));
             let works = moves && !replica.hanging && !replica.jobs.is_empty();
             may(Fault::Hang, works, Act::VolumeHangs(index));
@@ -155,6 +158,7 @@ impl Space {
             (Fault::FailOver, !state.copied, Act::RedisCopied),
             (Fault::Jump, leased, Act::RedisClockJumps),
             (Fault::Outage, !state.redis.down, Act::RedisDown),
+            (Fault::LocksDropped, !state.guard.is_empty(), Act::LocksDropped),
             (Fault::Retry, !state.volume.failed.is_empty(), Act::FailureCleared),
         ];
         acts.extend(global.into_iter().filter(|&(fault, also, _)| also && has(fault)).map(|(.., act)| act));
@@ -222,7 +226,7 @@ impl Space {
     }
 
     fn pass(&self, state: &mut State, span: Duration) {
-        state.pass(span);
+        state.pass(span, NOW - self.stale_after * 2);
         for run in &mut state.runs {
             if run.gone_by.is_none()
                 && let Some(deadline) = run.deadline.filter(|&at| at <= NOW)
@@ -295,6 +299,10 @@ impl Space {
                 state.redis.down = true;
             }
             Act::RedisUp => state.redis.down = false,
+            Act::LocksDropped => {
+                state.left.spend(Fault::LocksDropped);
+                state.guard.clear();
+            }
             Act::FailureCleared => {
                 state.left.spend(Fault::Retry);
                 for rev in &self.revs {
@@ -341,6 +349,8 @@ impl Space {
             undone: std::collections::VecDeque::new(),
             wait: Wait::None,
             excused: false,
+            strayed: false,
+            stops: 0,
         }
     }
 }

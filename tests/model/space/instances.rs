@@ -8,7 +8,8 @@ use bellwether::protocol::{
 };
 
 use super::Space;
-use super::state::{Budget, Fault};
+use super::state::Budget;
+use super::state::Fault::{self, *};
 
 /// Who elects, and what the guard is worth.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,68 +23,125 @@ pub(crate) enum Kind {
 }
 
 /// One bounded space.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Instance {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     /// The revision of each replica.
-    pub(crate) revs: &'static [&'static str],
+    pub(crate) revs: Vec<&'static str>,
     /// How many steps there are, one after another.
     pub(crate) steps: usize,
+    /// Attempts that a step has.
     pub(crate) attempts: u32,
-    pub(crate) ends: &'static [StepEnd],
+    /// How a step may end by itself.
+    pub(crate) ends: Vec<StepEnd>,
     pub(crate) on_failure: OnFailure,
-    pub(crate) faults: &'static [(Fault, u8)],
+    /// How often each kind of fault may happen; those not named never do.
+    pub(crate) faults: Vec<(Fault, u8)>,
     /// Distinct states; pinned.
     pub(crate) states: usize,
-    /// Only with `BELLWETHER_MODEL=large`.
-    pub(crate) large: bool,
 }
 
 const OK: StepEnd = StepEnd::Exit(0);
 const BAD: StepEnd = StepEnd::Exit(1);
 
-const USUAL: Instance = Instance {
-    name: "",
-    kind: Kind::Guard,
-    revs: &["v1", "v1"],
-    steps: 1,
-    attempts: 2,
-    ends: &[OK],
-    on_failure: OnFailure::Exit,
-    faults: &[],
-    states: 0,
-    large: false,
-};
+impl Instance {
+    /// Two replicas, a step that ends well if it ends, and no fault.
+    pub(crate) fn new(name: &'static str, kind: Kind, states: usize) -> Instance {
+        Instance {
+            name,
+            kind,
+            revs: vec!["v1"; 2],
+            steps: 1,
+            attempts: 2,
+            ends: vec![OK],
+            on_failure: OnFailure::Exit,
+            faults: Vec::new(),
+            states,
+        }
+    }
 
-pub(crate) const INSTANCES: &[Instance] = &[
-    Instance { name: "guard: no faults, two steps", steps: 2, ..USUAL },
-    Instance { name: "guard: no faults, three", revs: &["v1", "v1", "v1"], ..USUAL },
-    Instance { name: "lease: no faults", kind: Kind::Lease, ..USUAL },
-    Instance { name: "no trust: no faults", kind: Kind::NoTrust, ..USUAL },
-    Instance { name: "guard: crash", faults: &[(Fault::Crash, 1)], ..USUAL },
-    Instance { name: "lease: crash", kind: Kind::Lease, faults: &[(Fault::Crash, 1)], ..USUAL },
-    Instance { name: "no trust: crash", kind: Kind::NoTrust, faults: &[(Fault::Crash, 1)], ..USUAL },
-    Instance { name: "guard: freeze", faults: &[(Fault::Freeze, 1)], ..USUAL },
-    Instance { name: "lease: freeze", kind: Kind::Lease, faults: &[(Fault::Freeze, 1)], ..USUAL },
-    Instance { name: "no trust: freeze", kind: Kind::NoTrust, faults: &[(Fault::Freeze, 1)], ..USUAL },
-    Instance { name: "lease: wipe", kind: Kind::Lease, faults: &[(Fault::Wipe, 1)], ..USUAL },
-    Instance { name: "no trust: wipe", kind: Kind::NoTrust, faults: &[(Fault::Wipe, 1)], ..USUAL },
-];
+    fn faults(self, faults: &[(Fault, u8)]) -> Instance {
+        Instance { faults: faults.to_vec(), ..self }
+    }
+
+    fn ends(self, ends: &[StepEnd]) -> Instance {
+        Instance { ends: ends.to_vec(), ..self }
+    }
+
+    fn three(self) -> Instance {
+        Instance { revs: vec!["v1"; 3], ..self }
+    }
+}
+
+/// Those of every run.
+pub(crate) fn usual() -> Vec<Instance> {
+    let guard = |name, states| Instance::new(name, Kind::Guard, states);
+    let lease = |name, states| Instance::new(name, Kind::Lease, states);
+    let no_trust = |name, states| Instance::new(name, Kind::NoTrust, states);
+    let dropped = [(LocksDropped, 1), (Hang, 1)];
+    vec![
+        Instance { steps: 2, ..guard("guard: two steps", 10_772) },
+        guard("guard: three", 56_496).three(),
+        guard("guard: crash", 377_968).faults(&[(Crash, 1), (Orphan, 1), (Restart, 1)]),
+        guard("guard: crash, three", 361_932).faults(&[(Crash, 1), (Orphan, 1)]).three(),
+        Instance { attempts: 1, ..guard("guard: crash, bad ends", 0).ends(&[OK, BAD]).faults(&[(Crash, 1)]) },
+        guard("guard: freeze, hang", 728_863).faults(&[(Freeze, 1), (Hang, 1)]),
+        guard("guard: stop, bad ends", 56_662).ends(&[OK, BAD]).faults(&[(Stop, 2)]),
+        guard("guard: break, guard lost", 35_986).faults(&[(Break, 1), (GuardLost, 1)]),
+        guard("guard: full, stop", 58_750).faults(&[(Full, 1), (Stop, 1)]),
+        guard("guard: locks dropped", 0).faults(&dropped),
+        Instance { on_failure: OnFailure::Hold, ..guard("guard: hold", 243_759) }
+            .ends(&[BAD, StepEnd::FOR_GOOD])
+            .faults(&[(Retry, 1)]),
+        guard("guard: not yet", 19_030).ends(&[OK, StepEnd::NOT_YET]),
+        Instance { revs: vec!["v1", "v2"], ..guard("guard: two revisions", 7_698) }.faults(&[(Crash, 1)]),
+        lease("lease: three", 101_015).three(),
+        lease("lease: crash", 16_140).faults(&[(Crash, 1), (Orphan, 1)]),
+        lease("lease: stop", 24_478).faults(&[(Stop, 2)]),
+        lease("lease: wipe", 128_404).faults(&[(Wipe, 1)]),
+        lease("lease: jump", 128_292).faults(&[(Jump, 1)]),
+        lease("lease: failover", 143_718).faults(&[(FailOver, 1)]),
+        lease("lease: outage", 142_336).faults(&[(Outage, 1)]),
+        lease("lease: lose, stop", 44_640).faults(&[(Lose, 1), (Stop, 1)]),
+        lease("lease: delay", 31_414).faults(&[(Delay, 1)]),
+        lease("lease: double", 33_702).faults(&[(Double, 1)]),
+        lease("lease: hang", 63_233).faults(&[(Hang, 1)]),
+        no_trust("no trust: crash", 224_614).faults(&[(Crash, 1), (Restart, 1)]),
+        no_trust("no trust: wipe", 758_653).faults(&[(Wipe, 1)]),
+        no_trust("no trust: jump", 759_356).faults(&[(Jump, 1)]),
+        no_trust("no trust: failover", 801_444).faults(&[(FailOver, 1)]),
+        no_trust("no trust: lose", 7_842).faults(&[(Lose, 1)]),
+        no_trust("no trust: delay", 31_414).faults(&[(Delay, 1)]),
+        no_trust("no trust: double", 33_702).faults(&[(Double, 1)]),
+        no_trust("no trust: hang", 63_233).faults(&[(Hang, 1)]),
+    ]
+}
+
+/// Those that take longer: with `BELLWETHER_MODEL=large`, and in `examples/explore.rs`.
+pub(crate) fn large() -> Vec<Instance> {
+    let lease = |name, states| Instance::new(name, Kind::Lease, states);
+    let no_trust = |name, states| Instance::new(name, Kind::NoTrust, states);
+    vec![
+        lease("lease: freeze", 0).faults(&[(Freeze, 1)]),
+        no_trust("no trust: freeze", 0).faults(&[(Freeze, 1)]),
+    ]
+}
 
 impl Instance {
+    /// The space with all that is in it.
     pub(crate) fn space(&self) -> Space {
         let plan = Arc::new(self.plan());
         let trust = if self.kind == Kind::NoTrust { Trust::NotTrusted } else { Trust::Trusted };
-        let configs = self.revs.iter().map(|_| self.config(&plan, trust)).collect::<Vec<_>>();
+        let config = self.config(&plan, trust);
         Space {
             plan,
-            stale_after: configs[0].policy.stale_after,
-            configs,
+            stale_after: config.policy.stale_after,
+            configs: vec![config; self.revs.len()],
             revs: self.revs.iter().map(|rev| Revision::parse(rev).expect("a revision")).collect(),
             trust,
-            ends: self.ends.to_vec(),
-            budget: Budget::of(self.faults),
+            ends: self.ends.clone(),
+            budget: Budget::of(&self.faults),
         }
     }
 
@@ -114,12 +172,8 @@ impl Instance {
             let times = LeaseTimes::new(secs(ttl), Some(secs(5)), grace, secs(1_000_000), trust);
             Election::Lease(times.expect("times that fit"))
         };
-        let policy = Policy {
-            stale_after: secs(stale),
-            backoff: secs(5),
-            on_failure: self.on_failure,
-            ..Policy::default()
-        };
+        let on_failure = self.on_failure;
+        let policy = Policy { stale_after: secs(stale), backoff: secs(5), on_failure, ..Policy::default() };
         Config::new(Arc::clone(plan), election, trust, policy).expect("a legal configuration")
     }
 }

@@ -5,8 +5,9 @@ mod doing;
 mod instances;
 mod on_redis;
 mod on_volume;
-mod referee;
+pub(crate) mod referee;
 mod state;
+mod story;
 mod transitions;
 
 use std::sync::Arc;
@@ -17,10 +18,12 @@ use bellwether::test_util::world::{FakeRedis, FakeVolume, Life};
 use stateright::{Model, Property};
 
 pub(crate) use acts::Act;
-pub(crate) use instances::INSTANCES;
+pub(crate) use instances::{Instance, Kind, large, usual};
 pub(crate) use state::State;
-pub(crate) use transitions::{TRANSITIONS, UNKNOWN};
+pub(crate) use story::story;
+pub(crate) use transitions::TRANSITIONS;
 
+pub(crate) use state::{FAULTS, Fault};
 use state::Budget;
 
 /// One instance of the model.
@@ -38,6 +41,11 @@ pub(crate) struct Space {
 }
 
 impl Space {
+    /// Whether Redis may lose a lease before its time.
+    fn redis_forgets(&self) -> bool {
+        [Fault::Wipe, Fault::Jump, Fault::FailOver].into_iter().any(|fault| self.budget.has(fault))
+    }
+
     pub(crate) fn config_of(&self, life: Life) -> &Config {
         &self.configs[life.0 % self.configs.len()]
     }
@@ -80,6 +88,10 @@ impl Model for Space {
         state.seen = 0;
         self.act(&mut state, act);
         Some(state)
+    }
+
+    fn format_action(&self, act: &Act) -> String {
+        act.words(self.configs.len())
     }
 
     fn properties(&self) -> Vec<Property<Space>> {

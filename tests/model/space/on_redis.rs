@@ -48,7 +48,12 @@ impl Space {
     /// What was late comes after all.
     pub(crate) fn come_late(&self, state: &mut State, place: usize) {
         match state.late.remove(place) {
-            Late::Request(ask) => self.arrive(state, &ask, |_, _, _| {}),
+            Late::Request(ask) => {
+                self.arrive(state, &ask, |_, _, _| {});
+                if let Some(index) = state.index_of(ask.life).filter(|&index| state.replicas[index].is_alive()) {
+                    state.replica(index).strayed = true;
+                }
+            }
             Late::Answer(life, _, answer) => self.answer(state, life, answer),
         }
     }

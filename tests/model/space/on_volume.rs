@@ -51,6 +51,7 @@ impl Space {
         let won = state.volume().claim(name, rev, epoch, from);
         if won {
             self.judge_takeover(state, index, (rev, step), shown);
+            state.memory.bare.insert((rev.clone(), step), NOW);
         }
         won
     }
@@ -82,7 +83,7 @@ impl Space {
                     return Event::ClaimLost(*step);
                 }
                 state.volume().mark(NOW, name(*step), rev, life);
-                state.memory.silent.remove(&(rev.clone(), *step));
+                self.note_marker(state, rev, *step);
                 Event::Claimed(*step)
             }
             Action::Count { step, attempt, deferred } => {
@@ -91,7 +92,8 @@ impl Space {
             }
             Action::Beat(step) => {
                 self.note_silence(state, index, *step);
-                state.volume().beat(NOW, name(*step), rev, life);
+                let epoch = state.replicas[index].machine.epoch();
+                state.volume().beat(NOW, name(*step), rev, (epoch, life));
                 Event::Beaten(*step)
             }
             Action::Commit(step) => self.commit(state, index, *step),

@@ -18,8 +18,10 @@ pub(crate) const P6: &str = "P6: a stopped leader leaves nothing in the way";
 pub(crate) const P8: &str = "P8: nobody else's lease is made, prolonged or deleted";
 pub(crate) const P9: &str = "P9: epochs only grow";
 pub(crate) const P11: &str = "P11: failure is bounded";
-/// Of section 6, and half of P7: whoever asks again for what is its own gets it.
-pub(crate) const AGAIN: &str = "acquiring is idempotent";
+/// What P1 stands on where the guard is not trusted, as long as Redis forgets nothing.
+pub(crate) const COUNTED_ON: &str = "P1: nobody counts on a lease longer than Redis keeps it";
+/// What P7 stands on when an answer is lost.
+pub(crate) const AGAIN: &str = "P7: whoever asks again for its own lease gets it";
 
 impl Space {
     /// P5: what is taken over, or cleared away, was silent for STEP_STALE_SECS at some time since it was written.
@@ -35,6 +37,17 @@ impl Space {
         let silence = NOW.since(beaten);
         if writer != state.replicas[index].life && !was_silent && silence < self.stale_after {
             state.break_promise(P5);
+        }
+    }
+
+    /// Called when a marker is written: a writer that took so long for it was silent.
+    pub(crate) fn note_marker(&self, state: &mut State, rev: &Revision, step: StepId) {
+        let key = (rev.clone(), step);
+        let claimed = state.memory.bare.remove(&key);
+        if claimed.is_some_and(|since| NOW.since(since) >= self.stale_after) {
+            state.memory.silent.insert(key);
+        } else {
+            state.memory.silent.remove(&key);
         }
     }
 
@@ -84,6 +97,12 @@ pub(crate) fn properties() -> Vec<Property<Space>> {
         Property::always(P8, |_, state| holds(state, P8)),
         Property::always(P9, |_, state| holds(state, P9)),
         Property::always(P11, |_, state| holds(state, P11)),
+        Property::always(COUNTED_ON, |space: &Space, state: &State| {
+            space.redis_forgets() || state.replicas.iter().all(|replica| {
+                let until = replica.machine.lease_until().filter(|&until| replica.is_alive() && until > NOW);
+                until.is_none_or(|until| state.redis.until(NOW, replica.life).is_some_and(|kept| until <= kept))
+            })
+        }),
         Property::always(AGAIN, |_, state| holds(state, AGAIN)),
         Property::always(UNLISTED, |_, state| holds(state, UNLISTED)),
     ]

@@ -20,8 +20,10 @@ pub(crate) enum Fault {
     Orphan,
     /// A new life of a replica that was killed or has ended.
     Restart,
-    /// SIGSTOP, for as long as it likes.
+    /// SIGSTOP of one that has, or waits for, something others want, for as long as it likes.
     Freeze,
+    /// SIGSTOP of any.
+    FreezeAny,
     /// SIGTERM.
     Stop,
     /// A request never reaches Redis, or its answer never comes back.
@@ -46,15 +48,37 @@ pub(crate) enum Fault {
     Full,
     /// An I/O through the guard's descriptor fails, though it is still held.
     GuardLost,
+    /// The volume's server has dropped all locks: the documented exception to P1.
+    LocksDropped,
     /// A person clears a failure.
     Retry,
 }
 
-pub(crate) const FAULTS: usize = Fault::Retry as usize + 1;
+pub(crate) const FAULTS: [Fault; 19] = [
+    Fault::Crash,
+    Fault::Orphan,
+    Fault::Restart,
+    Fault::Freeze,
+    Fault::FreezeAny,
+    Fault::Stop,
+    Fault::Lose,
+    Fault::Delay,
+    Fault::Double,
+    Fault::Wipe,
+    Fault::FailOver,
+    Fault::Jump,
+    Fault::Outage,
+    Fault::Hang,
+    Fault::Break,
+    Fault::Full,
+    Fault::GuardLost,
+    Fault::LocksDropped,
+    Fault::Retry,
+];
 
 /// What is left of each kind of fault.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub(crate) struct Budget([u8; FAULTS]);
+pub(crate) struct Budget([u8; FAULTS.len()]);
 
 impl Budget {
     pub(crate) fn of(faults: &[(Fault, u8)]) -> Budget {
@@ -122,6 +146,10 @@ pub(crate) struct Replica {
     pub(crate) wait: Wait,
     /// The volume has failed it, or nobody waits for it any more: markers may stay behind.
     pub(crate) excused: bool,
+    /// A request that it had given up, and has asked again since, was carried out: it may have a lease it does not know.
+    pub(crate) strayed: bool,
+    /// How often it was asked to stop.
+    pub(crate) stops: u8,
 }
 
 impl Replica {
@@ -191,6 +219,8 @@ pub(crate) struct Memory {
     pub(crate) succeeded: BTreeSet<(Life, StepId, Epoch)>,
     /// Runs that count, by revision and step.
     pub(crate) spent: BTreeMap<(Revision, StepId), u32>,
+    /// Claims whose marker is not written yet, since when.
+    pub(crate) bare: BTreeMap<(Revision, StepId), Timestamp>,
     /// In-progress markers that were silent for STEP_STALE_SECS at least once.
     pub(crate) silent: BTreeSet<(Revision, StepId)>,
 }
@@ -226,30 +256,58 @@ impl State {
         self.replicas.iter().position(|replica| replica.life == life)
     }
 
+    /// Whether a replica has the guard and knows it. What was granted and is not taken in is closed when it is, or with
+    /// the process.
+    pub(crate) fn has_guard(&self, index: usize) -> bool {
+        let replica = &self.replicas[index];
+        replica.wait == Wait::None && self.guard.contains(&Holder::Leader(replica.life))
+    }
+
+    /// A release makes superfluous what was asked for before it and has not begun, and what was answered before it was
+    /// answered at an earlier moment, however short that was.
+    pub(crate) fn forget_what_was_asked(&mut self, index: usize) {
+        let life = self.replicas[index].life;
+        self.asks.retain(|ask| ask.life != life || ask.request == Request::Release);
+        let mut late = std::mem::take(&mut self.late);
+        let answers = late.iter_mut().filter_map(|late| match late {
+            Late::Answer(of, _, event) if *of == life => Some(event),
+            _ => None,
+        });
+        for event in answers.chain(&mut self.replica(index).inbox) {
+            if let Event::LeaseGranted { sent, .. } | Event::LeaseDenied { sent, .. } = event {
+                *sent = (*sent).min(NOW - Duration::from_nanos(1));
+            }
+        }
+        self.late = late;
+    }
+
     /// The first break counts.
     pub(crate) fn break_promise(&mut self, promise: &'static str) {
         self.broken.get_or_insert(promise);
     }
 
     /// Lets time pass: everything moves into the past.
-    pub(crate) fn pass(&mut self, span: Duration) {
+    pub(crate) fn pass(&mut self, span: Duration, floor: Timestamp) {
         for replica in &mut self.replicas {
             let replica = Arc::make_mut(replica);
             if !replica.is_alive() {
                 continue;
             }
-            replica.machine.move_back(span, NOW);
-            replica.inbox.iter_mut().for_each(|event| move_event(event, span));
+            replica.machine.move_back(span, NOW, floor);
+            replica.inbox.iter_mut().for_each(|event| move_event(event, span, floor));
             for job in replica.jobs.iter_mut().chain(&mut replica.undone) {
-                move_action(job, span);
+                move_action(job, span, floor);
             }
         }
-        self.volume().move_back(span, NOW);
+        self.volume().move_back(span, NOW, floor);
         self.redis.move_back(span, NOW);
         for run in &mut self.runs {
             for at in [&mut run.deadline, &mut run.gone_by].into_iter().flatten() {
-                *at = (*at - span).max(NOW - LATEST);
+                *at = (*at - span).max(floor);
             }
+        }
+        for since in self.memory.bare.values_mut() {
+            *since = (*since - span).max(floor);
         }
         for ask in &mut self.asks {
             ask.sent = ask.sent - span;
@@ -259,7 +317,7 @@ impl State {
                 Late::Request(ask) => ask.sent = ask.sent - span,
                 Late::Answer(_, sent, event) => {
                     *sent = *sent - span;
-                    move_event(event, span);
+                    move_event(event, span, floor);
                 }
             }
         }
@@ -273,23 +331,23 @@ impl State {
 /// What was sent so long ago does not arrive any more.
 const LATEST: Duration = Duration::from_secs(40);
 
-fn move_event(event: &mut Event, span: Duration) {
+fn move_event(event: &mut Event, span: Duration, floor: Timestamp) {
     match event {
-        Event::Looked(view) => view.move_back(span, NOW),
+        Event::Looked(view) => view.move_back(span, floor),
         Event::LeaseGranted { sent, .. } | Event::LeaseDenied { sent, .. } => {
-            *sent = (*sent - span).max(NOW - LATEST * 2);
+            *sent = (*sent - span).max(floor);
         }
         _ => {}
     }
 }
 
-fn move_action(action: &mut Action, span: Duration) {
+fn move_action(action: &mut Action, span: Duration, floor: Timestamp) {
     match action {
         Action::Spawn { deadline: Some(deadline), .. } | Action::Extend { deadline } => {
-            *deadline = (*deadline - span).max(NOW - LATEST);
+            *deadline = (*deadline - span).max(floor);
         }
         Action::RetireForeign(foreign) => {
-            foreign.occupant.stamp.iter_mut().for_each(|stamp| stamp.move_back(span, NOW));
+            foreign.occupant.stamp.iter_mut().for_each(|stamp| stamp.move_back(span, floor));
         }
         _ => {}
     }

@@ -18,6 +18,84 @@ macro_rules! transitions {
 
 transitions! {
     "Following" => "Claiming(Look)",
+    "Claiming" => "Counting",
+    "Claiming" => "Open",
+    "Claiming" => "Retracting",
+    "Claiming(Epoch)" => "Claiming(Sweep)",
+    "Claiming(Epoch)" => "Ended(Stopped)",
+    "Claiming(Epoch)" => "Ended(VolumeFailed)",
+    "Claiming(Epoch)" => "Winding(GuardLost)",
+    "Claiming(Epoch)" => "Winding(LeaseLost)",
+    "Claiming(Epoch)" => "Winding(Stop)",
+    "Claiming(Look)" => "Claiming(Epoch)",
+    "Claiming(Look)" => "Claiming(Revision)",
+    "Claiming(Look)" => "Ended(GuardLost)",
+    "Claiming(Look)" => "Ended(HandOff)",
+    "Claiming(Look)" => "Ended(StepFailed)",
+    "Claiming(Look)" => "Ended(Stopped)",
+    "Claiming(Look)" => "Ended(VolumeFailed)",
+    "Claiming(Look)" => "Following",
+    "Claiming(Look)" => "Holding",
+    "Claiming(Look)" => "Winding(LeaseLost)",
+    "Claiming(Revision)" => "Claiming(Epoch)",
+    "Claiming(Revision)" => "Ended(Stopped)",
+    "Claiming(Revision)" => "Ended(VolumeFailed)",
+    "Claiming(Revision)" => "Winding(GuardLost)",
+    "Claiming(Revision)" => "Winding(LeaseLost)",
+    "Claiming(Revision)" => "Winding(Stop)",
+    "Claiming(Sweep)" => "Ended(Stopped)",
+    "Claiming(Sweep)" => "Ended(VolumeFailed)",
+    "Claiming(Sweep)" => "Following",
+    "Claiming(Sweep)" => "Leading",
+    "Claiming(Sweep)" => "Winding(Failed)",
+    "Claiming(Sweep)" => "Winding(GuardLost)",
+    "Claiming(Sweep)" => "Winding(LeaseLost)",
+    "Claiming(Sweep)" => "Winding(Ready)",
+    "Claiming(Sweep)" => "Winding(Stop)",
+    "Committing" => "Done",
+    "Committing" => "Retracting",
+    "Counting" => "Retracting",
+    "Counting" => "Running",
+    "Following" => "Ended(HandOff)",
+    "Following" => "Ended(NeedsUnmet)",
+    "Following" => "Ended(StepFailed)",
+    "Following" => "Ended(Stopped)",
+    "Following" => "Ended(VolumeFailed)",
+    "Following" => "Holding",
+    "Holding" => "Following",
+    "Leading" => "Ended(GuardLost)",
+    "Leading" => "Ended(Stopped)",
+    "Leading" => "Ended(VolumeFailed)",
+    "Leading" => "Following",
+    "Leading" => "Winding(Failed)",
+    "Leading" => "Winding(Fault)",
+    "Leading" => "Winding(GuardLost)",
+    "Leading" => "Winding(LeaseLost)",
+    "Leading" => "Winding(Ready)",
+    "Leading" => "Winding(Stop)",
+    "Open" => "Claiming",
+    "Open" => "Done",
+    "Open" => "Exhausted",
+    "Retracting" => "Claiming",
+    "Retracting" => "Exhausted",
+    "Retracting" => "Open",
+    "Running" => "Committing",
+    "Running" => "Retracting",
+    "Winding(Failed)" => "Ended(StepFailed)",
+    "Winding(Failed)" => "Holding",
+    "Winding(Failed)" => "Winding(Stop)",
+    "Winding(Fault)" => "Ended(VolumeFailed)",
+    "Winding(Fault)" => "Winding(GuardLost)",
+    "Winding(GuardLost)" => "Ended(GuardLost)",
+    "Winding(LeaseLost)" => "Following",
+    "Winding(Ready)" => "Ended(HandOff)",
+    "Winding(Ready)" => "Ended(Stopped)",
+    "Winding(Ready)" => "Ended(VolumeFailed)",
+    "Winding(Ready)" => "Following",
+    "Winding(Ready)" => "Winding(GuardLost)",
+    "Winding(Ready)" => "Winding(LeaseLost)",
+    "Winding(Ready)" => "Winding(Stop)",
+    "Winding(Stop)" => "Ended(Stopped)",
 }
 
 /// What is looked at before and after an event.
@@ -40,8 +118,7 @@ impl Look {
         for (from, to) in phases.chain([(&self.role, &later.role)]) {
             if from != to {
                 let Some(place) = TRANSITIONS.iter().position(|&(f, t, _)| (f, t) == (*from, *to)) else {
-                    UNKNOWN.lock().unwrap().insert((*from, *to));
-                    continue;
+                    return Err(UNLISTED);
                 };
                 seen |= 1 << place;
             }
@@ -49,9 +126,8 @@ impl Look {
         Ok(seen)
     }
 }
-pub(crate) static UNKNOWN: std::sync::Mutex<std::collections::BTreeSet<(&str, &str)>> = std::sync::Mutex::new(std::collections::BTreeSet::new());
 
-fn role(role: &Role) -> &'static str {
+pub(crate) fn role(role: &Role) -> &'static str {
     match role {
         Role::Following => "Following",
         Role::Claiming(ClaimStage::Looking) => "Claiming(Look)",
@@ -94,10 +170,10 @@ macro_rules! each {
 }
 
 /// One for each place in the list: a property cannot carry anything.
-const SAW: [fn(&Space, &State) -> bool; 80] = each!(
+const SAW: [fn(&Space, &State) -> bool; 110] = each!(
     0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39
     40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64 65 66 67 68 69 70 71 72 73 74 75 76 77
-    78 79
+    78 79 80 81 82 83 84 85 86 87 88 89 90 91 92 93 94 95 96 97 98 99 100 101 102 103 104 105 106 107 108 109
 );
 
 pub(crate) fn properties() -> impl Iterator<Item = Property<Space>> {
