@@ -90,7 +90,9 @@ impl FakeRedis {
 
     /// Whether a release was announced.
     pub fn release(&mut self, life: Life) -> bool {
-        if !self.down && self.lease.is_some_and(|(holder, _)| holder == life || mutant::is(Mutant::ReleaseDeletesAnothers)) {
+        if !self.down
+            && self.lease.is_some_and(|(holder, _)| holder == life || mutant::is(Mutant::ReleaseDeletesAnothers))
+        {
             self.lease = None;
         }
         !self.down

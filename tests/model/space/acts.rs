@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use bellwether::protocol::{Event, Fault as VolumeFault, Machine, Role, StepEnd, Trust};
+use bellwether::protocol::{Event, Machine, StepEnd, Trust};
 use bellwether::test_util::world::Life;
 
 use super::Space;
+use super::doing::stopping_takes;
+use super::faults::list_faults;
 use super::on_redis::Way;
-use super::state::{Fault, Holder, NOW, Replica, Request, Run, State, Status, Wait};
+use super::state::{Fault, Holder, NOW, Replica, Run, State, Status, Wait};
 
 /// One thing that happens. Replicas are told by their place, requests by whose they are.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -69,7 +71,7 @@ impl Space {
         }
         acts.extend((0..state.runs.len()).filter(|&place| is_due(&state.runs[place])).map(Act::TreeGone));
         if acts.is_empty()
-            && let Some(span) = self.next_span(state)
+            && let Some(span) = next_span(state)
         {
             acts.push(Act::TimePasses(span));
         }
@@ -82,23 +84,23 @@ impl Space {
                 acts.extend(self.ends.iter().map(|end| Act::StepEnds(place, *end)));
             }
         }
-        self.list_unhurried(state, acts);
-        self.list_faults(state, acts);
+        list_unhurried(state, acts);
+        list_faults(state, acts);
     }
 
     fn list_moves(&self, state: &State, index: usize, replica: &Replica, acts: &mut Vec<Act>) {
         if !replica.moves() {
             return;
         }
-        if !replica.undone.is_empty() {
-            acts.push(Act::Start(index));
-        } else {
+        if replica.undone.is_empty() {
             let kinds: Vec<u8> = replica.inbox.iter().map(kind).collect();
             let firsts = (0..kinds.len()).filter(|&place| !kinds[..place].contains(&kinds[place]));
             acts.extend(firsts.map(|place| Act::TakeIn(index, place)));
             if replica.is_tick_due() {
                 acts.push(Act::Tick(index));
             }
+        } else {
+            acts.push(Act::Start(index));
         }
         if !replica.jobs.is_empty() && !replica.hanging {
             acts.push(Act::OnVolume(index));
@@ -107,86 +109,6 @@ impl Space {
         if is_free && matches!(replica.wait, Wait::Waiting { .. }) {
             acts.push(Act::GrantGuard(index));
         }
-    }
-
-    /// What happens some time, or not.
-    fn list_unhurried(&self, state: &State, acts: &mut Vec<Act>) {
-        acts.extend((0..state.late.len()).map(Act::LateArrives));
-        for (index, replica) in state.replicas.iter().enumerate() {
-            if replica.is_alive() && replica.frozen {
-                acts.push(Act::Thaw(index));
-            }
-            if replica.moves() && replica.hanging {
-                acts.push(Act::OnVolume(index));
-            }
-        }
-        if state.redis.down {
-            acts.push(Act::RedisUp);
-        }
-        if state.copied {
-            acts.push(Act::RedisFailsOver);
-        }
-    }
-
-    fn list_faults(&self, state: &State, acts: &mut Vec<Act>) {
-        let has = |fault| state.left.has(fault);
-        for (index, replica) in state.replicas.iter().enumerate() {
-            let mut may = |fault: Fault, also: bool, act: Act| {
-                if has(fault) && also {
-                    acts.push(act);
-                }
-            };
-            let (alive, moves) = (replica.is_alive(), replica.moves());
-            let runs = state.runs.iter().any(|run| run.life == replica.life && !run.orphaned);
-            may(Fault::Crash, alive, Act::Kill(index));
-            may(Fault::Orphan, alive && runs && has(Fault::Crash), Act::KillLeavingOrphan(index));
-            may(Fault::Restart, replica.status.may_be_restarted(), Act::Restart(index));
-            let matters = *replica.machine.role() != Role::Following || replica.wait != Wait::None;
-            let matters = matters || state.redis.holder(NOW) == Some(replica.life);
-            may(Fault::Freeze, moves && (matters || has(Fault::FreezeAny)), Act::Freeze(index));
-            may(Fault::Stop, moves, Act::Terminate(index));
-            let works = moves && !replica.hanging && !replica.jobs.is_empty();
-            may(Fault::Hang, works, Act::VolumeHangs(index));
-            may(Fault::Break, works, Act::VolumeBreaks(index));
-            may(Fault::Full, works, Act::VolumeFull(index));
-            let holds = state.guard.contains(&Holder::Leader(replica.life));
-            may(Fault::GuardLost, moves && holds, Act::GuardLost(index));
-        }
-        let leased = state.redis.holder(NOW).is_some();
-        let global = [
-            (Fault::Wipe, leased || state.redis.epoch.0 > 0, Act::RedisWiped),
-            (Fault::FailOver, !state.copied, Act::RedisCopied),
-            (Fault::Jump, leased, Act::RedisClockJumps),
-            (Fault::Outage, !state.redis.down, Act::RedisDown),
-            (Fault::LocksDropped, !state.guard.is_empty(), Act::LocksDropped),
-            (Fault::Retry, !state.volume.failed.is_empty(), Act::FailureCleared),
-        ];
-        acts.extend(global.into_iter().filter(|&(fault, also, _)| also && has(fault)).map(|(.., act)| act));
-        for (place, ask) in state.asks.iter().enumerate() {
-            if state.asks[..place].iter().any(|earlier| earlier.life == ask.life) {
-                continue;
-            }
-            let answered = ask.request != Request::Release;
-            let ways = [
-                (Fault::Lose, true, Way::RequestLost),
-                (Fault::Lose, answered, Way::AnswerLost),
-                (Fault::Delay, true, Way::RequestLate),
-                (Fault::Delay, answered, Way::AnswerLate),
-                (Fault::Double, answered, Way::AnswerTwice),
-            ];
-            let ways = ways.into_iter().filter(|&(fault, also, _)| also && has(fault));
-            acts.extend(ways.map(|(.., way)| Act::ToRedis(ask.life, way)));
-        }
-    }
-
-    /// How long it is until the next thing is due.
-    fn next_span(&self, state: &State) -> Option<Duration> {
-        let alive = state.replicas.iter().filter(|replica| replica.is_alive());
-        let machines = alive.filter_map(|replica| replica.machine.next_deadline());
-        let runs = state.runs.iter().filter(|run| !run.lingers);
-        let runs = runs.filter_map(|run| run.gone_by.or(run.deadline));
-        let soon = machines.chain(runs).filter(|&at| at > NOW).map(|at| at.since(NOW));
-        soon.min().filter(|&span| span < FOREVER)
     }
 
     pub(crate) fn act(&self, state: &mut State, act: Act) {
@@ -232,102 +154,9 @@ impl Space {
                 && let Some(deadline) = run.deadline.filter(|&at| at <= NOW)
             {
                 let machine = &state.replicas[run.replica].machine;
-                run.gone_by = Some(deadline + self.stopping_takes(machine));
+                run.gone_by = Some(deadline + stopping_takes(machine));
             }
         }
-    }
-
-    fn fail(&self, state: &mut State, act: Act) {
-        match act {
-            Act::Kill(index) => self.kill(state, index, false),
-            Act::KillLeavingOrphan(index) => self.kill(state, index, true),
-            Act::Restart(index) => {
-                state.left.spend(Fault::Restart);
-                let life = Life(state.replicas[index].life.0 + state.replicas.len());
-                self.start(state, index, life);
-            }
-            Act::Freeze(index) => {
-                state.left.spend(Fault::Freeze);
-                state.replica(index).frozen = true;
-            }
-            Act::Thaw(index) => state.replica(index).frozen = false,
-            Act::Terminate(index) => {
-                state.left.spend(Fault::Stop);
-                self.deliver(state, index, Event::StopRequested);
-            }
-            Act::VolumeHangs(index) => {
-                state.left.spend(Fault::Hang);
-                state.replica(index).hanging = true;
-            }
-            Act::VolumeBreaks(index) => {
-                state.left.spend(Fault::Break);
-                self.fail_on_volume(state, index, VolumeFault::Broken);
-            }
-            Act::VolumeFull(index) => {
-                state.left.spend(Fault::Full);
-                self.fail_on_volume(state, index, VolumeFault::Full);
-            }
-            Act::GuardLost(index) => {
-                state.left.spend(Fault::GuardLost);
-                self.deliver(state, index, Event::GuardLost);
-            }
-            _ => self.fail_everywhere(state, act),
-        }
-    }
-
-    fn fail_everywhere(&self, state: &mut State, act: Act) {
-        match act {
-            Act::RedisWiped => {
-                state.left.spend(Fault::Wipe);
-                state.redis.flush();
-            }
-            Act::RedisCopied => {
-                state.left.spend(Fault::FailOver);
-                state.copied = true;
-                state.redis.replicate();
-            }
-            Act::RedisFailsOver => {
-                state.copied = false;
-                state.redis.fail_over();
-            }
-            Act::RedisClockJumps => {
-                state.left.spend(Fault::Jump);
-                state.redis.expire();
-            }
-            Act::RedisDown => {
-                state.left.spend(Fault::Outage);
-                state.redis.down = true;
-            }
-            Act::RedisUp => state.redis.down = false,
-            Act::LocksDropped => {
-                state.left.spend(Fault::LocksDropped);
-                state.guard.clear();
-            }
-            Act::FailureCleared => {
-                state.left.spend(Fault::Retry);
-                for rev in &self.revs {
-                    state.volume().retry(rev.as_str());
-                }
-                state.memory.spent.clear();
-            }
-            other => unreachable!("{other:?} is of one replica"),
-        }
-    }
-
-    fn kill(&self, state: &mut State, index: usize, lingers: bool) {
-        state.left.spend(Fault::Crash);
-        if lingers {
-            state.left.spend(Fault::Orphan);
-        }
-        let life = state.replicas[index].life;
-        let takes = self.stopping_takes(&state.replicas[index].machine);
-        for run in state.runs.iter_mut().filter(|run| run.life == life) {
-            run.orphaned = true;
-            run.lingers = lingers;
-            run.gone_by.get_or_insert(NOW + takes);
-        }
-        state.guard.remove(&Holder::Leader(life));
-        self.lay_down(state, index, Status::Killed);
     }
 
     pub(crate) fn start(&self, state: &mut State, index: usize, life: Life) {
@@ -370,4 +199,33 @@ fn kind(event: &Event) -> u8 {
         Event::Announced => 4,
         _ => 5,
     }
+}
+
+/// What happens some time, or not.
+fn list_unhurried(state: &State, acts: &mut Vec<Act>) {
+    acts.extend((0..state.late.len()).map(Act::LateArrives));
+    for (index, replica) in state.replicas.iter().enumerate() {
+        if replica.is_alive() && replica.frozen {
+            acts.push(Act::Thaw(index));
+        }
+        if replica.moves() && replica.hanging {
+            acts.push(Act::OnVolume(index));
+        }
+    }
+    if state.redis.down {
+        acts.push(Act::RedisUp);
+    }
+    if state.copied {
+        acts.push(Act::RedisFailsOver);
+    }
+}
+
+/// How long it is until the next thing is due.
+fn next_span(state: &State) -> Option<Duration> {
+    let alive = state.replicas.iter().filter(|replica| replica.is_alive());
+    let machines = alive.filter_map(|replica| replica.machine.next_deadline());
+    let runs = state.runs.iter().filter(|run| !run.lingers);
+    let runs = runs.filter_map(|run| run.gone_by.or(run.deadline));
+    let soon = machines.chain(runs).filter(|&at| at > NOW).map(|at| at.since(NOW));
+    soon.min().filter(|&span| span < FOREVER)
 }

@@ -7,7 +7,7 @@ use bellwether::protocol::{Action, Election, Event, Machine, Outcome, StepEnd, S
 use bellwether::test_util::world::Life;
 
 use super::Space;
-use super::referee::{P1, P2, P4, P6};
+use super::referee::{P1, P2, P4, P6, uncount_run};
 use super::state::{Ask, Fault, Holder, NOW, Replica, Request, Run, State, Status, Wait};
 use super::transitions::Look;
 
@@ -80,13 +80,13 @@ impl Space {
                 };
             }
             Action::CloseGuard => self.close_guard(state, index),
-            Action::AcquireLease => self.ask(state, index, Request::Acquire),
-            Action::RenewLease => self.ask(state, index, Request::Renew),
+            Action::AcquireLease => ask(state, index, Request::Acquire),
+            Action::RenewLease => ask(state, index, Request::Renew),
             Action::ReleaseLease => {
                 if state.has_guard(index) {
                     state.break_promise(P6);
                 }
-                self.ask(state, index, Request::Release);
+                ask(state, index, Request::Release);
             }
             Action::Spawn { step, deadline, .. } => self.spawn(state, index, step, deadline),
             Action::Extend { deadline } => {
@@ -94,7 +94,7 @@ impl Space {
                     run.deadline = Some(deadline);
                 }
             }
-            Action::StopStep(step, _) => self.stop_run(state, life, step),
+            Action::StopStep(step, _) => stop_run(state, life, step),
             Action::KillStep(step) => {
                 for run in state.runs.iter_mut().filter(|run| run.life == life && run.step == step) {
                     run.gone_by = Some(NOW);
@@ -104,19 +104,6 @@ impl Space {
             Action::End(outcome) => self.end(state, index, outcome),
             on_volume => state.replica(index).jobs.push_back(on_volume),
         }
-    }
-
-    fn ask(&self, state: &mut State, index: usize, request: Request) {
-        let replica = &state.replicas[index];
-        let epoch = replica.machine.epoch();
-        if request == Request::Release {
-            state.forget_what_was_asked(index);
-        }
-        let replica = &state.replicas[index];
-        let ask = Ask { life: replica.life, request, sent: NOW, epoch };
-        // Only the order among one replica's requests means anything.
-        let place = state.asks.partition_point(|earlier| earlier.life <= ask.life);
-        state.asks.insert(place, ask);
     }
 
     fn close_guard(&self, state: &mut State, index: usize) {
@@ -152,9 +139,7 @@ impl Space {
         let after = &self.plan.step(step).after;
         let overlaps = state.runs.iter().any(|run| run.life != life || run.step == step || after.contains(&run.step));
         let done = |step: &StepId| state.volume.is_done(self.plan.step(*step).name.as_str(), rev.as_str());
-        // A file system that drops a living client's locks is the exception that is documented.
-        let is_excepted = self.budget.has(Fault::LocksDropped);
-        if overlaps && !is_excepted || !after.iter().all(done) {
+        if overlaps && !self.locks_are_dropped() || !after.iter().all(done) {
             state.break_promise(P1);
         }
         self.count_run(state, rev, step);
@@ -164,23 +149,6 @@ impl Space {
         let epoch = state.replicas[index].machine.epoch().expect("only a leader spawns");
         let (gone_by, orphaned, lingers) = (None, false, false);
         state.runs.push(Run { life, replica: index, step, epoch, deadline, gone_by, orphaned, lingers });
-    }
-
-    /// How long a tree takes to be gone once it is asked to end. Under a trusted guard that is nothing to anybody else.
-    pub(crate) fn stopping_takes(&self, machine: &Machine) -> Duration {
-        match (machine.config().trust(), machine.config().election()) {
-            (Trust::Trusted, _) => Duration::ZERO,
-            (Trust::NotTrusted, Election::Lease(times)) => times.stop(),
-            (Trust::NotTrusted, Election::Guard) => KILLING,
-        }
-    }
-
-    fn stop_run(&self, state: &mut State, life: Life, step: StepId) {
-        let Some(index) = state.index_of(life) else { return };
-        let takes = self.stopping_takes(&state.replicas[index].machine);
-        for run in state.runs.iter_mut().filter(|run| run.life == life && run.step == step) {
-            run.gone_by.get_or_insert(NOW + takes);
-        }
     }
 
     /// A run is over, with its whole tree.
@@ -194,7 +162,7 @@ impl Space {
             state.memory.succeeded.insert((run.life, run.step, run.epoch));
         }
         if matches!(end, StepEnd::Stopped | StepEnd::NOT_YET) {
-            self.uncount_run(state, &self.revs[run.replica], run.step);
+            uncount_run(state, &self.revs[run.replica], run.step);
         }
         self.deliver(state, run.replica, Event::Ended(run.step, end));
     }
@@ -228,5 +196,35 @@ impl Space {
         state.memory.succeeded.retain(|(of, ..)| *of != life);
         // What has not begun does not begin any more, but that the last release is waited for.
         state.asks.retain(|ask| ask.life != life || ask.request == Request::Release);
+    }
+}
+
+fn ask(state: &mut State, index: usize, request: Request) {
+    let replica = &state.replicas[index];
+    let epoch = replica.machine.epoch();
+    if request == Request::Release {
+        state.forget_what_was_asked(index);
+    }
+    let replica = &state.replicas[index];
+    let ask = Ask { life: replica.life, request, sent: NOW, epoch };
+    // Only the order among one replica's requests means anything.
+    let place = state.asks.partition_point(|earlier| earlier.life <= ask.life);
+    state.asks.insert(place, ask);
+}
+
+/// How long a tree takes to be gone once it is asked to end. Under a trusted guard that is nothing to anybody else.
+pub(crate) fn stopping_takes(machine: &Machine) -> Duration {
+    match (machine.config().trust(), machine.config().election()) {
+        (Trust::Trusted, _) => Duration::ZERO,
+        (Trust::NotTrusted, Election::Lease(times)) => times.stop(),
+        (Trust::NotTrusted, Election::Guard) => KILLING,
+    }
+}
+
+fn stop_run(state: &mut State, life: Life, step: StepId) {
+    let Some(index) = state.index_of(life) else { return };
+    let takes = stopping_takes(&state.replicas[index].machine);
+    for run in state.runs.iter_mut().filter(|run| run.life == life && run.step == step) {
+        run.gone_by.get_or_insert(NOW + takes);
     }
 }

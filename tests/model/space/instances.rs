@@ -9,7 +9,10 @@ use bellwether::protocol::{
 
 use super::Space;
 use super::state::Budget;
-use super::state::Fault::{self, *};
+use super::state::Fault::{
+    self, Break, Crash, Delay, Double, FailOver, Freeze, Full, GuardLost, Hang, Jump, LocksDropped, Lose, Orphan,
+    Outage, Restart, Retry, Stop, Wipe,
+};
 
 /// Who elects, and what the guard is worth.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -79,18 +82,17 @@ pub(crate) fn usual() -> Vec<Instance> {
     let guard = |name, states| Instance::new(name, Kind::Guard, states);
     let lease = |name, states| Instance::new(name, Kind::Lease, states);
     let no_trust = |name, states| Instance::new(name, Kind::NoTrust, states);
-    let dropped = [(LocksDropped, 1), (Hang, 1)];
     vec![
         Instance { steps: 2, ..guard("guard: two steps", 10_772) },
         guard("guard: three", 56_496).three(),
         guard("guard: crash", 377_968).faults(&[(Crash, 1), (Orphan, 1), (Restart, 1)]),
         guard("guard: crash, three", 361_932).faults(&[(Crash, 1), (Orphan, 1)]).three(),
-        Instance { attempts: 1, ..guard("guard: crash, bad ends", 0).ends(&[OK, BAD]).faults(&[(Crash, 1)]) },
+        Instance { attempts: 1, ..guard("guard: crash, bad ends", 8_842).ends(&[OK, BAD]).faults(&[(Crash, 1)]) },
         guard("guard: freeze, hang", 728_863).faults(&[(Freeze, 1), (Hang, 1)]),
         guard("guard: stop, bad ends", 56_662).ends(&[OK, BAD]).faults(&[(Stop, 2)]),
         guard("guard: break, guard lost", 35_986).faults(&[(Break, 1), (GuardLost, 1)]),
         guard("guard: full, stop", 58_750).faults(&[(Full, 1), (Stop, 1)]),
-        guard("guard: locks dropped", 0).faults(&dropped),
+        guard("guard: locks dropped", 179_268).faults(&[(LocksDropped, 1)]),
         Instance { on_failure: OnFailure::Hold, ..guard("guard: hold", 243_759) }
             .ends(&[BAD, StepEnd::FOR_GOOD])
             .faults(&[(Retry, 1)]),
@@ -98,6 +100,8 @@ pub(crate) fn usual() -> Vec<Instance> {
         Instance { revs: vec!["v1", "v2"], ..guard("guard: two revisions", 7_698) }.faults(&[(Crash, 1)]),
         lease("lease: three", 101_015).three(),
         lease("lease: crash", 16_140).faults(&[(Crash, 1), (Orphan, 1)]),
+        lease("lease: crash, three", 0).faults(&[(Crash, 1)]).three(),
+        lease("lease: freeze", 1_627_482).faults(&[(Freeze, 1)]),
         lease("lease: stop", 24_478).faults(&[(Stop, 2)]),
         lease("lease: wipe", 128_404).faults(&[(Wipe, 1)]),
         lease("lease: jump", 128_292).faults(&[(Jump, 1)]),
@@ -108,9 +112,8 @@ pub(crate) fn usual() -> Vec<Instance> {
         lease("lease: double", 33_702).faults(&[(Double, 1)]),
         lease("lease: hang", 63_233).faults(&[(Hang, 1)]),
         no_trust("no trust: crash", 224_614).faults(&[(Crash, 1), (Restart, 1)]),
+        no_trust("no trust: freeze", 1_954_259).faults(&[(Freeze, 1)]),
         no_trust("no trust: wipe", 758_653).faults(&[(Wipe, 1)]),
-        no_trust("no trust: jump", 759_356).faults(&[(Jump, 1)]),
-        no_trust("no trust: failover", 801_444).faults(&[(FailOver, 1)]),
         no_trust("no trust: lose", 7_842).faults(&[(Lose, 1)]),
         no_trust("no trust: delay", 31_414).faults(&[(Delay, 1)]),
         no_trust("no trust: double", 33_702).faults(&[(Double, 1)]),
@@ -120,11 +123,12 @@ pub(crate) fn usual() -> Vec<Instance> {
 
 /// Those that take longer: with `BELLWETHER_MODEL=large`, and in `examples/explore.rs`.
 pub(crate) fn large() -> Vec<Instance> {
-    let lease = |name, states| Instance::new(name, Kind::Lease, states);
+    let guard = |name, states| Instance::new(name, Kind::Guard, states);
     let no_trust = |name, states| Instance::new(name, Kind::NoTrust, states);
     vec![
-        lease("lease: freeze", 0).faults(&[(Freeze, 1)]),
-        no_trust("no trust: freeze", 0).faults(&[(Freeze, 1)]),
+        guard("guard: locks dropped, hang", 2_039_423).faults(&[(LocksDropped, 1), (Hang, 1)]),
+        no_trust("no trust: jump", 759_356).faults(&[(Jump, 1)]),
+        no_trust("no trust: failover", 801_444).faults(&[(FailOver, 1)]),
     ]
 }
 

@@ -1,15 +1,45 @@
 //! The space of all states: the real machines in a world that does everything that may happen, in every order.
+//!
+//! # What is in it
+//!
+//! Two or three replicas, each with its real `Machine`, the answers that wait for it, its operations on the volume (done
+//! one after another; a claim and its marker are two), what it has decided and not begun; the volume and Redis of
+//! `test_util::world`; the guard with all who share its lock; running steps; requests to Redis, and what is late.
+//! Whatever is possible at a moment happens in every order. A step may end at any moment, or never.
+//!
+//! # Time
+//!
+//! Nothing takes time by itself: time passes when nobody has anything left to do, until the next thing is due. What takes
+//! time against this rule is a fault: a replica that is frozen, a volume that hangs, an answer that is late, a tree of
+//! processes that lingers. When time passes, it stays the same moment and everything else moves into the past
+//! (`Machine::move_back`), so states that differ only in when they happen are one, and there is no horizon: every instance
+//! is explored until nothing new is found. What lies further back than twice STEP_STALE_SECS is put there, and notices by
+//! the clock are put off for ever.
+//!
+//! # Bounds
+//!
+//! Each kind of fault may happen as often as the instance says, at any moment. An answer of Redis that is more than 40 s
+//! late does not come. Beats, renewals and polls fall together (see `Instance::config`); jitter is none. A step has no
+//! timeout, and nobody waits for ready with a limit.
+//!
+//! # What it does not tell
+//!
+//! P2 across a power loss, P3's "its descendants are gone" and P12 need real disks and processes: `tests/it/durability.rs`,
+//! `tests/process`, `tests/it`. Of P6 the order is here, and "one round trip" in `tests/it_redis`. P7 and P10 are of the
+//! stories and of chance in `tests/protocol`. Redis is the fake one: that its scripts do the same is shown by `tests/lease`.
 
 mod acts;
 mod doing;
-mod instances;
+mod faults;
+pub(crate) mod instances;
 mod on_redis;
 mod on_volume;
 pub(crate) mod referee;
-mod state;
-mod story;
-mod transitions;
+pub(crate) mod state;
+pub(crate) mod story;
+pub(crate) mod transitions;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,14 +47,8 @@ use bellwether::protocol::{Config, Plan, Revision, StepEnd, Trust};
 use bellwether::test_util::world::{FakeRedis, FakeVolume, Life};
 use stateright::{Model, Property};
 
-pub(crate) use acts::Act;
-pub(crate) use instances::{Instance, Kind, large, usual};
-pub(crate) use state::State;
-pub(crate) use story::story;
-pub(crate) use transitions::TRANSITIONS;
-
-pub(crate) use state::{FAULTS, Fault};
-use state::Budget;
+use acts::Act;
+use state::{Budget, Fault, Memory, State};
 
 /// One instance of the model.
 #[derive(Clone, Debug)]
@@ -41,6 +65,12 @@ pub(crate) struct Space {
 }
 
 impl Space {
+    /// A file system that drops a living client's locks is the documented exception to P1, and to P5, which stands on the
+    /// same trust: what has no marker yet is taken over at once.
+    fn locks_are_dropped(&self) -> bool {
+        self.budget.has(Fault::LocksDropped)
+    }
+
     /// Whether Redis may lose a lease before its time.
     fn redis_forgets(&self) -> bool {
         [Fault::Wipe, Fault::Jump, Fault::FailOver].into_iter().any(|fault| self.budget.has(fault))
@@ -61,13 +91,13 @@ impl Model for Space {
             replicas: lives.clone().map(|life| Arc::new(self.blank(life.0, life))).collect(),
             volume: Arc::new(FakeVolume::default()),
             redis: FakeRedis::default(),
-            guard: Default::default(),
+            guard: BTreeSet::new(),
             runs: Vec::new(),
             asks: Vec::new(),
             late: Vec::new(),
             copied: false,
             left: self.budget,
-            memory: Default::default(),
+            memory: Memory::default(),
             broken: None,
             seen: 0,
         };

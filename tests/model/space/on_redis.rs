@@ -83,7 +83,7 @@ impl Space {
             Request::Renew => state.redis.renew(NOW, life, sent, times.ttl(), epoch),
             Request::Release => {
                 let announced = state.redis.release(life);
-                self.judge_request(state, ask, before, None);
+                judge_request(state, ask, before, None);
                 if announced {
                     self.announce(state, life);
                 }
@@ -91,7 +91,7 @@ impl Space {
             }
         };
         state.redis.requests = 0;
-        self.judge_request(state, ask, before, Some(&event));
+        judge_request(state, ask, before, Some(&event));
         answer(self, state, event);
     }
 
@@ -103,19 +103,18 @@ impl Space {
             }
         }
     }
+}
 
-    fn judge_request(&self, state: &mut State, ask: &Ask, before: Option<Life>, answer: Option<&Event>) {
-        let after = state.redis.holder(NOW);
-        let is_anothers = before.is_some_and(|holder| holder != ask.life);
-        let takes = ask.request == Request::Renew && before != Some(ask.life) || is_anothers;
-        if takes && after != before {
-            state.break_promise(P8);
-        }
-        if before == Some(ask.life)
-            && ask.request == Request::Acquire
-            && matches!(answer, Some(Event::LeaseDenied { .. }))
-        {
-            state.break_promise(AGAIN);
-        }
+/// P8, and that asking again is answered well.
+fn judge_request(state: &mut State, ask: &Ask, before: Option<Life>, answer: Option<&Event>) {
+    let after = state.redis.holder(NOW);
+    let is_anothers = before.is_some_and(|holder| holder != ask.life);
+    let takes = ask.request == Request::Renew && before != Some(ask.life) || is_anothers;
+    if takes && after != before {
+        state.break_promise(P8);
+    }
+    if before == Some(ask.life) && ask.request == Request::Acquire && matches!(answer, Some(Event::LeaseDenied { .. }))
+    {
+        state.break_promise(AGAIN);
     }
 }

@@ -1,10 +1,10 @@
 //! What machines ask of the volume, and what the referee says to it.
 
-use bellwether::protocol::{Action, ClosingEnd, Doing, Epoch, Event, Foreign, Occupant, StepEnd, StepId};
 use bellwether::protocol::Fault as VolumeFault;
+use bellwether::protocol::{Action, ClosingEnd, Doing, Epoch, Event, Foreign, Occupant, StepEnd, StepId};
 
 use super::Space;
-use super::referee::{P2, P3, P9};
+use super::referee::{P2, P3, P9, uncount_run};
 use super::state::{NOW, State};
 
 impl Space {
@@ -56,6 +56,7 @@ impl Space {
         won
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
     fn operate(&self, state: &mut State, index: usize, action: &Action) -> Event {
         let rev = &self.revs[index];
         let name = |step: StepId| self.plan.step(step).name.as_str();
@@ -79,7 +80,11 @@ impl Space {
             Action::Sweep => Event::Swept,
             Action::Claim { step, .. } => {
                 // Somebody may have taken over while we wrote.
-                if !state.volume.claims_of(name(*step), rev).contains(&state.replicas[index].machine.epoch().unwrap_or_default()) {
+                if !state
+                    .volume
+                    .claims_of(name(*step), rev)
+                    .contains(&state.replicas[index].machine.epoch().unwrap_or_default())
+                {
                     return Event::ClaimLost(*step);
                 }
                 state.volume().mark(NOW, name(*step), rev, life);
@@ -102,7 +107,7 @@ impl Space {
                 let stopped = closing.end == Some(ClosingEnd::Own(StepEnd::Stopped));
                 if stopped && state.memory.succeeded.remove(&(life, *step, epoch)) {
                     // It ended well and could not be written down: that is no failure of the step's.
-                    self.uncount_run(state, rev, *step);
+                    uncount_run(state, rev, *step);
                 }
                 state.volume().retract(NOW, name(*step), rev, (epoch, life), closing);
                 Event::Retracted(*step)
@@ -138,7 +143,7 @@ impl Space {
             return Event::CommitLost(step);
         }
         let succeeded = state.memory.succeeded.remove(&(life, step, epoch));
-        let runs = state.runs.iter().any(|run| run.step == step && self.revs[run.replica] == *rev);
+        let runs = state.runs.iter().any(|run| run.step == step && run.life == life);
         if newest != Some(epoch) || !succeeded || runs {
             state.break_promise(P3);
         }

@@ -35,7 +35,8 @@ impl Space {
         let Some((writer, beaten)) = shown else { return };
         let was_silent = state.memory.silent.contains(&(rev.clone(), step));
         let silence = NOW.since(beaten);
-        if writer != state.replicas[index].life && !was_silent && silence < self.stale_after {
+        let is_anothers = writer != state.replicas[index].life && !self.locks_are_dropped();
+        if is_anothers && !was_silent && silence < self.stale_after {
             state.break_promise(P5);
         }
     }
@@ -70,12 +71,12 @@ impl Space {
             state.break_promise(P11);
         }
     }
+}
 
-    /// It was stopped by us, or asked to be tried later: that is no failure.
-    pub(crate) fn uncount_run(&self, state: &mut State, rev: &Revision, step: StepId) {
-        if let Some(spent) = state.memory.spent.get_mut(&(rev.clone(), step)) {
-            *spent = spent.saturating_sub(1);
-        }
+/// It was stopped by us, or asked to be tried later: that is no failure.
+pub(crate) fn uncount_run(state: &mut State, rev: &Revision, step: StepId) {
+    if let Some(spent) = state.memory.spent.get_mut(&(rev.clone(), step)) {
+        *spent = spent.saturating_sub(1);
     }
 }
 
@@ -87,7 +88,8 @@ pub(crate) fn properties() -> Vec<Property<Space>> {
     vec![
         Property::always(P1, |_, state| holds(state, P1)),
         Property::always(P2, |space: &Space, state: &State| {
-            let ready = |rev: &Revision| !state.volume.ready.contains(rev) || state.volume.is_all_done(&space.plan, rev);
+            let ready =
+                |rev: &Revision| !state.volume.ready.contains(rev) || state.volume.is_all_done(&space.plan, rev);
             holds(state, P2) && space.revs.iter().all(ready)
         }),
         Property::always(P3, |_, state| holds(state, P3)),
@@ -98,10 +100,11 @@ pub(crate) fn properties() -> Vec<Property<Space>> {
         Property::always(P9, |_, state| holds(state, P9)),
         Property::always(P11, |_, state| holds(state, P11)),
         Property::always(COUNTED_ON, |space: &Space, state: &State| {
-            space.redis_forgets() || state.replicas.iter().all(|replica| {
-                let until = replica.machine.lease_until().filter(|&until| replica.is_alive() && until > NOW);
-                until.is_none_or(|until| state.redis.until(NOW, replica.life).is_some_and(|kept| until <= kept))
-            })
+            space.redis_forgets()
+                || state.replicas.iter().all(|replica| {
+                    let until = replica.machine.lease_until().filter(|&until| replica.is_alive() && until > NOW);
+                    until.is_none_or(|until| state.redis.until(NOW, replica.life).is_some_and(|kept| until <= kept))
+                })
         }),
         Property::always(AGAIN, |_, state| holds(state, AGAIN)),
         Property::always(UNLISTED, |_, state| holds(state, UNLISTED)),

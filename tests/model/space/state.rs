@@ -128,6 +128,7 @@ impl Status {
 }
 
 /// One replica.
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that may befall it")]
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Replica {
     pub(crate) life: Life,

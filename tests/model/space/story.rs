@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use stateright::{Model, Path};
 
+use super::Space;
 use super::acts::Act;
 use super::state::{State, Status};
 use super::transitions::{TRANSITIONS, role};
-use super::Space;
 
 /// What happened, in order: when, what, and what it made of the replicas.
 pub(crate) fn story(space: &Space, path: Path<State, Act>) -> String {
@@ -38,7 +38,11 @@ pub(crate) fn story(space: &Space, path: Path<State, Act>) -> String {
 }
 
 fn changed(before: &State, after: &State) -> bool {
-    before.replicas.iter().zip(&after.replicas).any(|(a, b)| a.machine.role() != b.machine.role() || a.status != b.status)
+    before
+        .replicas
+        .iter()
+        .zip(&after.replicas)
+        .any(|(a, b)| a.machine.role() != b.machine.role() || a.status != b.status)
 }
 
 fn tell_change(text: &mut String, before: &State, after: &State) {
