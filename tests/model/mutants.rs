@@ -13,7 +13,7 @@ use crate::space::story::story;
 
 /// By its name: the property that has to fail, and the instance in which it is looked for.
 const CAUGHT: [(&str, &str, &str); ALL.len()] = [
-    ("guard-not-taken", P1, "lease: freeze"),
+    ("guard-not-taken", P1, "guard: freeze, hang"),
     ("guard-not-inherited", P1, "guard: crash"),
     ("epoch-not-compared", P3, "no trust: freeze"),
     ("release-before-reap", P6, "guard: stop, bad ends"),

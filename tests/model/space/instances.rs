@@ -100,7 +100,7 @@ pub(crate) fn usual() -> Vec<Instance> {
         Instance { revs: vec!["v1", "v2"], ..guard("guard: two revisions", 7_698) }.faults(&[(Crash, 1)]),
         lease("lease: three", 101_015).three(),
         lease("lease: crash", 16_140).faults(&[(Crash, 1), (Orphan, 1)]),
-        lease("lease: crash, three", 0).faults(&[(Crash, 1)]).three(),
+        lease("lease: crash, three", 241_094).faults(&[(Crash, 1)]).three(),
         lease("lease: freeze", 1_627_482).faults(&[(Freeze, 1)]),
         lease("lease: stop", 24_478).faults(&[(Stop, 2)]),
         lease("lease: wipe", 128_404).faults(&[(Wipe, 1)]),

@@ -7,7 +7,6 @@ use stateright::Property;
 
 use super::Space;
 use super::state::{NOW, State};
-use super::transitions::UNLISTED;
 
 pub(crate) const P1: &str = "P1: one leader acts";
 pub(crate) const P2: &str = "P2: ready is true";
@@ -107,6 +106,5 @@ pub(crate) fn properties() -> Vec<Property<Space>> {
                 })
         }),
         Property::always(AGAIN, |_, state| holds(state, AGAIN)),
-        Property::always(UNLISTED, |_, state| holds(state, UNLISTED)),
     ]
 }
