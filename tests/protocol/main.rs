@@ -4,6 +4,7 @@
 
 mod chance;
 mod diagram;
+mod found;
 mod stories;
 mod stories_lease;
 mod table;
