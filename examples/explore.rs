@@ -1,7 +1,7 @@
 //! The model of the protocol, to be walked through in a browser or checked in instances of one's own.
 //!
 //! ```text
-//! cargo run --example explore --features _mutants -- [OPTIONS] [INSTANCE]
+//! cargo run --release --no-default-features --features _mutants --example explore -- [OPTIONS] [INSTANCE]
 //!   --list             the instances there are, with their faults
 //!   --check            goes through the whole space instead of showing it
 //!   --kind KIND        guard, lease or no-trust, for an instance of one's own

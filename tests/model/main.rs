@@ -10,7 +10,7 @@
 //! `BELLWETHER_MODEL=large` adds the large instances, `BELLWETHER_MODEL="lease: wipe"` takes that one alone. What is in a
 //! state, what may happen, and what is left out stands in `space`; the instances with their bounds and pinned counts in
 //! `space/instances.rs`; what is asserted in `space/referee.rs` and `space/transitions.rs`. A broken promise is told as
-//! the list of actions that lead to it, the shortest there is. `examples/explore.rs` shows the space in a browser.
+//! the list of actions that lead to it, a short one. `examples/explore.rs` shows the space in a browser.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 #![expect(clippy::print_stdout, reason = "how many states there are is told while it goes on")]
