@@ -123,10 +123,10 @@ pub(crate) fn usual() -> Vec<Instance> {
 
 /// Those that take longer: with `BELLWETHER_MODEL=large`, and in `examples/explore.rs`.
 pub(crate) fn large() -> Vec<Instance> {
-    let guard = |name, states| Instance::new(name, Kind::Guard, states);
+    let lease = |name, states| Instance::new(name, Kind::Lease, states);
     let no_trust = |name, states| Instance::new(name, Kind::NoTrust, states);
     vec![
-        guard("guard: locks dropped, hang", 2_039_423).faults(&[(LocksDropped, 1), (Hang, 1)]),
+        lease("lease: crash, restart", 210_732).faults(&[(Crash, 1), (Restart, 1)]),
         no_trust("no trust: jump", 759_356).faults(&[(Jump, 1)]),
         no_trust("no trust: failover", 801_444).faults(&[(FailOver, 1)]),
     ]
