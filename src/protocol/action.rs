@@ -235,6 +235,11 @@ impl Actions {
         self.0.push(action);
     }
 
+    /// For a mutant: takes back what was asked for last.
+    pub(super) fn drop_last(&mut self) {
+        self.0.pop();
+    }
+
     pub(super) fn extend(&mut self, actions: impl IntoIterator<Item = Action>) {
         self.0.extend(actions);
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::config::{LeaseTimes, Trust};
+use super::mutant::{self, Mutant};
 use super::names::Epoch;
 use super::time::Timestamp;
 
@@ -94,6 +95,8 @@ impl Lease {
         if self.is_outdated(sent) {
             return;
         }
+        // The question may be a later one than that whose denial came last.
+        self.asked_at = self.asked_at.max(Some(sent));
         self.valid_until = self.valid_until.max(Some(sent + times.validity()));
         self.ask_at = Some(sent + times.heartbeat());
     }
@@ -112,6 +115,9 @@ impl Lease {
     /// Redis did not answer; ask again after a request's limit, or less often if there is nothing to lose.
     pub(super) fn handle_unreachable(&mut self, now: Timestamp, times: &LeaseTimes) {
         self.unreachable_since.get_or_insert(now);
+        if mutant::is(Mutant::UnansweredForgotten) && !self.is_held(now) {
+            self.asked_at = None;
+        }
         let wait = if self.is_held(now) { times.request_limit() } else { times.request_limit().max(ASK_AGAIN) };
         self.ask_at = Some(now + wait);
     }
@@ -140,6 +146,20 @@ impl Lease {
     /// Given back, or not wanted any more.
     pub(super) fn release(&mut self, now: Timestamp) {
         *self = Lease { released_at: now, epoch: self.epoch, ..Lease::default() };
+    }
+
+    /// Until when it may be relied on.
+    #[cfg(feature = "test-util")]
+    pub(super) fn valid_until(&self) -> Option<Timestamp> {
+        self.valid_until
+    }
+
+    /// Moves every moment; see [`Machine::move_back`](super::Machine::move_back).
+    #[cfg(feature = "test-util")]
+    pub(super) fn move_back(&mut self, shift: &dyn Fn(&mut Timestamp)) {
+        shift(&mut self.released_at);
+        let times = [&mut self.valid_until, &mut self.ask_at, &mut self.asked_at, &mut self.unreachable_since];
+        times.into_iter().flatten().for_each(shift);
     }
 
     /// The moment by which the shims have to begin stopping their steps. `None` where the guard is trusted.
@@ -202,6 +222,18 @@ mod tests {
         lease.handle_granted(at(13), Epoch(7), &times);
         lease.release(at(14));
         assert_eq!(lease.epoch(), Epoch(7), "what Redis knew is not forgotten with the lease");
+    }
+
+    #[test]
+    fn a_lease_that_is_granted_after_a_denial_is_in_redis_though_both_were_asked_for_before_the_first_was_sent() {
+        let (mut lease, times) = (Lease::default(), times(Trust::Trusted));
+        for second in [10, 11] {
+            lease.ask_from(at(second));
+            assert_eq!(lease.due(at(second), &times), Some(Ask::Acquire));
+        }
+        lease.handle_denied(at(12), Some(at(12)), Duration::ZERO);
+        lease.handle_granted(at(13), Epoch(0), &times);
+        assert!(lease.is_held(at(14)) && lease.may_be_in_redis());
     }
 
     #[test]

@@ -34,6 +34,8 @@ mod config;
 mod event;
 mod lease;
 mod machine;
+#[doc(hidden)]
+pub mod mutant;
 mod names;
 mod plan;
 mod staleness;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::config::Trust;
+use super::mutant::{self, Mutant};
 use super::names::Revision;
 use super::plan::StepId;
 use super::time::Timestamp;
@@ -46,7 +47,8 @@ pub(super) struct Judge {
 impl Judge {
     /// A judge for a replica that holds the guard or not.
     pub(super) fn new(stale_after: Duration, trust: Trust, holds_guard: bool, now: Timestamp) -> Judge {
-        Judge { stale_after, guarded: holds_guard && trust == Trust::Trusted, now }
+        let guarded = holds_guard && trust == Trust::Trusted || mutant::is(Mutant::StalenessByRemoteClock);
+        Judge { stale_after, guarded, now }
     }
 }
 
@@ -75,6 +77,15 @@ impl Watches {
     /// Whether the last look showed any beat, arrival or departure since the one before.
     pub(super) fn has_changed(&self) -> bool {
         self.changed
+    }
+
+    /// Moves every moment; see [`Machine::move_back`](super::Machine::move_back).
+    #[cfg(feature = "test-util")]
+    pub(super) fn move_back(&mut self, shift: &dyn Fn(&mut Timestamp), stamp: &dyn Fn(&mut Stamp)) {
+        for watch in self.watches.values_mut() {
+            shift(&mut watch.since);
+            watch.stamp.iter_mut().for_each(stamp);
+        }
     }
 
     /// When `occupant` will be stale if it stays silent; a moment not after `judge.now` means it is stale.

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::names::{Epoch, Revision};
+#[cfg(feature = "test-util")]
+use super::time::Timestamp;
 
 /// Where our revision stands in `.bellwether/revisions`.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -25,6 +27,27 @@ pub struct Stamp {
     pub inode: u64,
     /// Its modification time, in nanoseconds since 1970 by whatever clock the volume has.
     pub mtime: i128,
+}
+
+#[cfg(feature = "test-util")]
+#[doc(hidden)]
+impl Stamp {
+    /// The same beat in a time that is `back` earlier, but not before `floor`.
+    pub fn move_back(&mut self, back: Duration, floor: Timestamp) {
+        let back = i128::try_from(back.as_nanos()).unwrap_or(i128::MAX);
+        self.mtime = (self.mtime - back).max(i128::from(floor.as_nanos()));
+    }
+}
+
+#[cfg(feature = "test-util")]
+#[doc(hidden)]
+impl View {
+    /// The same look in a time that is `back` earlier; nothing lies before `floor`.
+    pub fn move_back(&mut self, back: Duration, floor: Timestamp) {
+        let own = self.steps.iter_mut().filter_map(|step| step.occupant.as_mut());
+        let all = own.chain(self.foreign.iter_mut().map(|foreign| &mut foreign.occupant));
+        all.filter_map(|occupant| occupant.stamp.as_mut()).for_each(|stamp| stamp.move_back(back, floor));
+    }
 }
 
 /// Beats that may be missed before a writer that beats more slowly than we expect is called silent.

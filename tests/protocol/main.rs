@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod diagram;
+mod found;
 mod stories;
 mod stories_forgotten;
 mod stories_lease;

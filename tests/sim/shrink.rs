@@ -133,7 +133,7 @@ impl Failure {
 
 /// The command that plays a story.
 fn command(seed: u64, story: &Story) -> String {
-    format!("BELLWETHER_SIM_SEED='{}' cargo test --all-features --test sim -- replay --nocapture", spec(seed, story))
+    format!("BELLWETHER_SIM_SEED='{}' cargo test --test sim -- replay --nocapture", spec(seed, story))
 }
 
 /// A story in one line: its seed, and what is different from the seed's own story.

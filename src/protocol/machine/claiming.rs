@@ -3,6 +3,7 @@
 use super::{Guard, Machine, Role, Why};
 use crate::protocol::action::{Action, Actions, Notice};
 use crate::protocol::event::Doing;
+use crate::protocol::mutant::{self, Mutant};
 use crate::protocol::names::Epoch;
 use crate::protocol::staleness::occupants;
 use crate::protocol::time::Timestamp;
@@ -128,7 +129,9 @@ impl Machine {
 
     /// The highest epoch seen, be it in Redis or of a claim whose epoch somebody has removed.
     fn highest_epoch(&self) -> Epoch {
-        let Some(view) = &self.view else { return self.lease.epoch() };
+        let Some(view) = self.view.as_ref().filter(|_| !mutant::is(Mutant::EpochFromRedisAlone)) else {
+            return self.lease.epoch();
+        };
         let claims = occupants(view).flat_map(|(_, occupant)| &occupant.claims);
         claims.copied().chain([view.epoch]).fold(self.lease.epoch(), Epoch::max)
     }

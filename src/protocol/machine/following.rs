@@ -3,6 +3,7 @@
 use super::{COMPLAIN_EVERY, Guard, Machine, NOTE_EVERY, Once, Role};
 use crate::protocol::action::{Action, Actions, Notice, Outcome};
 use crate::protocol::config::{OnDowngrade, OnFailure, Trust};
+use crate::protocol::mutant::{self, Mutant};
 use crate::protocol::names::Revision;
 use crate::protocol::staleness::{Judge, occupants};
 use crate::protocol::time::Timestamp;
@@ -119,14 +120,17 @@ impl Machine {
                 self.needs = Once::Asked;
                 out.push(Action::AwaitNeeds);
             }
-            (Once::Yes, Once::Yes) if !self.uses_lease() || self.lease.is_held(now) => self.take_guard(out),
+            (Once::Yes, Once::Yes) if !self.uses_lease() || self.lease.is_held(now) => self.take_guard(now, out),
             _ => {}
         }
     }
 
-    fn take_guard(&mut self, out: &mut Actions) {
+    fn take_guard(&mut self, now: Timestamp, out: &mut Actions) {
         if self.guard == Guard::Free {
             self.guard = Guard::Asked;
+            if mutant::is(Mutant::GuardNotTaken) {
+                return self.handle_guard_granted(now, out);
+            }
             out.push(Action::TakeGuard);
         }
     }

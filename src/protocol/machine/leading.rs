@@ -4,6 +4,7 @@ use super::step::{Phase, StepState};
 use super::{EVERY_SECOND, Machine, NOTE_EVERY, Why};
 use crate::protocol::action::{Action, Actions, Notice};
 use crate::protocol::config::Trust;
+use crate::protocol::mutant::{self, Mutant};
 use crate::protocol::plan::StepId;
 use crate::protocol::staleness::{Watched, occupants};
 use crate::protocol::time::Timestamp;
@@ -52,7 +53,7 @@ impl Machine {
             self.wind(now, Why::Superseded, out);
         } else {
             let go_on = !self.is_blocked(now);
-            self.end_looking(go_on, out);
+            self.end_looking(now, go_on, out);
         }
     }
 
@@ -67,7 +68,8 @@ impl Machine {
         if let Some(failed) = self.exhausted() {
             return self.wind(now, Why::Failed(failed), out);
         }
-        if self.steps.iter().all(|state| state.phase == Phase::Done) {
+        let early = |state: &StepState| mutant::is(Mutant::ReadyBeforeLastDone) && state.is_active();
+        if self.steps.iter().all(|state| state.phase == Phase::Done || early(state)) {
             return self.wind(now, Why::Ready, out);
         }
         if self.must_look {
@@ -102,7 +104,7 @@ impl Machine {
         let Some(stale_at) = self.occupants().map(|(who, o)| self.watches.stale_at(&who, o, &judge)).max() else {
             return false;
         };
-        if stale_at <= judge.now {
+        if stale_at <= judge.now || mutant::is(Mutant::BeatNotChecked) {
             return false;
         }
         if !self.looks.in_flight {
@@ -169,7 +171,8 @@ impl Machine {
     }
 
     fn are_predecessors_done(&self, step: StepId) -> bool {
-        self.config.plan().step(step).after.iter().all(|after| self.steps[after.0].phase == Phase::Done)
+        let unordered = mutant::is(Mutant::PredecessorNotAwaited);
+        unordered || self.config.plan().step(step).after.iter().all(|after| self.steps[after.0].phase == Phase::Done)
     }
 
     /// When the next backed-off step may start.

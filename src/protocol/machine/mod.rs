@@ -1,5 +1,7 @@
 //! One replica's state machine, from its start to the hand-off.
 
+#[cfg(feature = "test-util")]
+mod checked;
 mod claiming;
 mod election;
 mod faults;
@@ -14,6 +16,7 @@ use super::action::{Action, Actions, Notice, Outcome};
 use super::config::{Config, Election};
 use super::event::{Doing, Event};
 use super::lease::Lease;
+use super::mutant::{self, Mutant};
 use super::names::Epoch;
 use super::plan::StepId;
 use super::staleness::{Judge, Watches};
@@ -234,11 +237,14 @@ impl Machine {
             Event::ReadyWritten => self.handle_marked(Doing::Ready),
             Event::FailedWritten => self.handle_marked(Doing::Failed),
             Event::VolumeFailed(doing, fault) => self.handle_volume_failed(now, doing, fault, out),
+            Event::LeaseGranted { epoch, .. } if mutant::is(Mutant::DeadlineFromReceipt) => {
+                self.handle_lease_granted(now, epoch, out);
+            }
             Event::LeaseGranted { sent, epoch } => self.handle_lease_granted(sent, epoch, out),
             Event::LeaseDenied { sent, left } => self.handle_lease_denied(now, Some(sent), left, out),
             Event::LeaseNotMine => self.handle_lease_denied(now, None, Duration::ZERO, out),
             Event::LeaseUnreachable => self.handle_lease_unreachable(now),
-            Event::Announced => self.handle_announced(now),
+            Event::Announced => self.handle_announced(now, out),
         }
     }
 
@@ -311,6 +317,9 @@ impl Machine {
             self.lease.handle_sign_of_life(now);
         }
         for (seen, own) in view.steps.iter_mut().zip(&self.steps) {
+            if mutant::is(Mutant::FailuresCountedPerReplica) {
+                seen.record.attempts = own.record.attempts;
+            }
             if own.is_active() {
                 seen.occupant = None;
             }
@@ -362,6 +371,9 @@ impl Machine {
     /// though the lease may be another's by now.
     fn close(&mut self, now: Timestamp, out: &mut Actions) {
         let acted = self.uses_lease() && self.guard == Guard::Held;
+        if mutant::is(Mutant::LeaseBeforeGuard) && acted {
+            out.push(Action::ReleaseLease);
+        }
         if self.guard != Guard::Free {
             self.guard = Guard::Free;
             out.push(Action::CloseGuard);

@@ -6,6 +6,7 @@ use super::{EVERY_SECOND, Machine, Role, Why};
 use crate::protocol::action::{Action, Actions, Closing, ClosingEnd, Notice, StopReason};
 use crate::protocol::config::Trust;
 use crate::protocol::event::StepEnd;
+use crate::protocol::mutant::{self, Mutant};
 use crate::protocol::plan::StepId;
 use crate::protocol::time::Timestamp;
 use crate::protocol::view::RecordView;
@@ -129,12 +130,20 @@ impl Machine {
         }
         self.steps[step.0].beat_at = Some(now + self.config.beat_every());
         match (&self.role, self.config.trust()) {
-            (Role::Leading, Trust::Trusted) => self.enter_phase(step, Phase::Counting, out),
+            (Role::Leading, Trust::Trusted) => self.begin_counting(now, step, out),
             (Role::Leading, Trust::NotTrusted) => {
                 self.enter_phase(step, Phase::Looking { begun: false }, out);
                 self.looks.next = Some(now);
             }
             _ => self.retract_unrun(step, out),
+        }
+    }
+
+    fn begin_counting(&mut self, now: Timestamp, step: StepId, out: &mut Actions) {
+        self.enter_phase(step, Phase::Counting, out);
+        if mutant::is(Mutant::AttemptNotCounted) {
+            out.drop_last();
+            self.handle_counted(now, step, out);
         }
     }
 
@@ -152,10 +161,10 @@ impl Machine {
     }
 
     /// A look has shown that nobody else works, or that somebody does: what was only claimed goes on, or is given back.
-    pub(super) fn end_looking(&mut self, go_on: bool, out: &mut Actions) {
+    pub(super) fn end_looking(&mut self, now: Timestamp, go_on: bool, out: &mut Actions) {
         for step in self.config.plan().ids() {
             if go_on && self.expects(step, &Phase::Looking { begun: true }) {
-                self.enter_phase(step, Phase::Counting, out);
+                self.begin_counting(now, step, out);
             } else if !go_on && self.is_looking(step) {
                 self.retract_unrun(step, out);
             }
@@ -182,7 +191,11 @@ impl Machine {
         if self.role == Role::Leading && self.may_start(now) {
             let until = timeout.map(|limit| now + limit);
             self.enter_phase(step, Phase::Running { until, stopping: None }, out);
-            out.push(Action::Spawn { step, attempt, deadline: self.stop_deadline() });
+            let deadline = self.stop_deadline().filter(|_| !mutant::is(Mutant::NoDeadlineForShim));
+            out.push(Action::Spawn { step, attempt, deadline });
+            if mutant::is(Mutant::DoneBeforeExit) {
+                self.enter_phase(step, Phase::Committing, out);
+            }
         } else {
             self.give_back(step, out);
         }
@@ -191,6 +204,7 @@ impl Machine {
     pub(super) fn handle_ended(&mut self, step: StepId, end: StepEnd, out: &mut Actions) {
         let Some(Phase::Running { stopping, .. }) = self.steps.get(step.0).map(|state| &state.phase) else { return };
         match (end, stopping) {
+            (StepEnd::Exit(_), _) if mutant::is(Mutant::BadEndIsDone) => self.enter_phase(step, Phase::Committing, out),
             (StepEnd::Exit(0), _) => self.enter_phase(step, Phase::Committing, out),
             (StepEnd::Stopped, Some(StopReason::Timeout)) => self.close_run(step, ClosingEnd::TimedOut, out),
             (end, _) => self.close_run(step, ClosingEnd::Own(end), out),

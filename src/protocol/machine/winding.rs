@@ -5,6 +5,7 @@ use super::{Machine, Role};
 use crate::protocol::action::{Action, Actions, Outcome, StopReason};
 use crate::protocol::config::OnFailure;
 use crate::protocol::event::{Doing, Fault};
+use crate::protocol::mutant::{self, Mutant};
 use crate::protocol::plan::StepId;
 use crate::protocol::time::Timestamp;
 
@@ -79,7 +80,7 @@ impl Machine {
         self.role = Role::Winding(why);
         self.looks.next = None;
         self.retry_at = None;
-        self.end_looking(false, out);
+        self.end_looking(now, false, out);
         if let Some(reason) = why.stops_steps() {
             for step in self.config.plan().ids() {
                 self.stop_step(step, reason, out);
@@ -107,6 +108,9 @@ impl Machine {
             return self.finish(now, Outcome::Stopped, out);
         }
         let active = self.steps.iter().any(StepState::is_active) || self.retiring > 0;
+        let ignored = mutant::is(Mutant::ReleaseBeforeReap) && why == Why::Stop
+            || mutant::is(Mutant::ReadyBeforeLastDone) && why == Why::Ready;
+        let active = active && !ignored;
         if active || self.is_marking(now, why, out) {
             return;
         }

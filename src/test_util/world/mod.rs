@@ -30,7 +30,7 @@ use wire::Request;
 const BEGINNING: Timestamp = Timestamp::from_millis(1_000_000);
 
 /// One life of one replica; a restart gives a new one.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Life(pub usize);
 
 /// What is due at some moment.

@@ -11,7 +11,7 @@ const KEPT: usize = 6;
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// What is counted for one revision.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Counts {
     pub(super) rev: Revision,
     pub(super) attempts: u32,
@@ -27,7 +27,7 @@ impl Counts {
 }
 
 /// A record as it stands on the volume.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Kept {
     last: Counts,
     end: LastEnd,
@@ -62,6 +62,16 @@ impl Kept {
             for_good: counts.for_good,
             last_end: self.end,
         })
+    }
+
+    /// The same in a time that is `back` earlier, where it is `now`.
+    pub(super) fn move_back(&mut self, back: Duration, now: Timestamp) {
+        for counts in std::iter::once(&mut self.last).chain(&mut self.earlier) {
+            counts.not_before = counts.not_before - back;
+            if counts.not_before <= now {
+                counts.not_before = Timestamp::ZERO;
+            }
+        }
     }
 
     /// Forgets what it says of a revision. Returns whether nothing is left that is worth keeping.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::protocol::mutant::{self, Mutant};
 use crate::protocol::{Epoch, Event, Timestamp};
 
 use super::Life;
@@ -10,7 +11,7 @@ use super::Life;
 const ENDLESS: Duration = Duration::from_secs(5);
 
 /// What stands in the lease's key.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Key {
     #[default]
     Free,
@@ -20,7 +21,17 @@ pub enum Key {
     Spoiled,
 }
 
-#[derive(Debug, Default)]
+impl Key {
+    /// What is left of it now.
+    fn at(self, now: Timestamp) -> Key {
+        match self {
+            Key::Held { until: Some(until), .. } if until <= now => Key::Free,
+            key => key,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own, and none excludes another")]
 pub struct FakeRedis {
     lease: Key,
@@ -43,6 +54,17 @@ pub struct FakeRedis {
 }
 
 impl FakeRedis {
+    /// The same in a time that is `back` earlier, where it is `now`.
+    pub fn move_back(&mut self, back: Duration, now: Timestamp) {
+        for lease in [&mut self.lease, &mut self.copy.0] {
+            if let Key::Held { until: Some(until), .. } = lease {
+                *until = *until - back;
+            }
+            *lease = lease.at(now);
+        }
+        self.requests = 0;
+    }
+
     /// FLUSHALL, or a restart without persistence.
     pub fn flush(&mut self) {
         self.lease = Key::Free;
@@ -90,9 +112,14 @@ impl FakeRedis {
 
     /// What stands in the lease's key now.
     pub fn key(&self, now: Timestamp) -> Key {
-        match self.lease {
-            Key::Held { until: Some(until), .. } if until <= now => Key::Free,
-            key => key,
+        self.lease.at(now)
+    }
+
+    /// Until when this life has the lease.
+    pub fn until(&self, now: Timestamp, life: Life) -> Option<Timestamp> {
+        match self.key(now) {
+            Key::Held { by, until } if by == Some(life) => until,
+            _ => None,
         }
     }
 
@@ -110,7 +137,7 @@ impl FakeRedis {
         self.requests += 1;
         match self.key(now) {
             Key::Spoiled => Event::LeaseUnreachable,
-            Key::Held { by, until } if by != Some(life) => {
+            Key::Held { by, until } if by != Some(life) || mutant::is(Mutant::AcquireNotIdempotent) => {
                 Event::LeaseDenied { sent, left: until.map_or(ENDLESS, |until| until.since(now)) }
             }
             Key::Held { .. } | Key::Free => self.grant(life, sent, now + ttl, None),
@@ -125,6 +152,7 @@ impl FakeRedis {
         match self.key(now) {
             Key::Spoiled => Event::LeaseUnreachable,
             Key::Held { by, .. } if by == Some(life) => self.grant(life, sent, now + ttl, own),
+            Key::Free if mutant::is(Mutant::RenewCreates) => self.grant(life, sent, now + ttl, own),
             Key::Held { .. } | Key::Free => Event::LeaseNotMine,
         }
     }
@@ -140,7 +168,7 @@ impl FakeRedis {
 
     /// Whether a release was announced.
     pub fn release(&mut self, now: Timestamp, life: Life) -> bool {
-        let own = self.holder(now) == Some(life);
+        let own = self.holder(now) == Some(life) || mutant::is(Mutant::ReleaseDeletesAnothers);
         if self.down || self.read_only && own {
             return false;
         }

@@ -12,9 +12,10 @@ use crate::protocol::{
 
 use super::Life;
 use super::record::{Counts, Kept};
+use crate::protocol::mutant::{self, Mutant};
 
 /// Who keeps the guard's lock: the open file is shared with the shims.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) enum Holder {
     Leader(Life),
     Shim(u64),
@@ -26,7 +27,7 @@ type Key = (String, Revision);
 /// Whoever made a claim: one life under one epoch.
 pub type Claimant = (Life, Epoch);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Marker {
     inode: u64,
     beaten: Timestamp,
@@ -42,7 +43,7 @@ pub enum BeatFound {
     Lost,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct FakeVolume {
     pub(super) guard: BTreeSet<Holder>,
     pub(super) waiting: VecDeque<Life>,
@@ -114,7 +115,7 @@ impl FakeVolume {
         Some(Occupant {
             claims,
             stamp: marker.map(stamp_of),
-            age: marker.map(|m| now.since(m.beaten)),
+            age: marker.map(|m| age(now, m.beaten)),
             beat_every: None,
         })
     }
@@ -132,7 +133,8 @@ impl FakeVolume {
     }
 
     pub fn allot_epoch(&mut self, above: Epoch) -> Epoch {
-        self.epoch = Epoch(self.epoch.max(above).0 + 1);
+        let known = if mutant::is(Mutant::EpochFromRedisAlone) { above } else { self.epoch.max(above) };
+        self.epoch = Epoch(known.0 + 1);
         self.epoch
     }
 
@@ -158,7 +160,7 @@ impl FakeVolume {
         }
         let alone = claims.len() == 1 && claims.contains(&epoch);
         if !(won && alone && !is_done) {
-            claims.remove(&epoch);
+            self.remove_claim(&(step.to_owned(), rev.clone()), epoch);
             return false;
         }
         true
@@ -181,6 +183,16 @@ impl FakeVolume {
 
     fn has_claim(&self, key: &Key, epoch: Epoch) -> bool {
         self.claims.get(key).is_some_and(|claims| claims.contains(&epoch))
+    }
+
+    /// Whether it was there.
+    fn remove_claim(&mut self, key: &Key, epoch: Epoch) -> bool {
+        let Some(claims) = self.claims.get_mut(key) else { return false };
+        let was_there = claims.remove(&epoch);
+        if claims.is_empty() {
+            self.claims.remove(key);
+        }
+        was_there
     }
 
     pub fn count(&mut self, step: &str, rev: &Revision, attempts: u32, deferred: Duration) {
@@ -249,6 +261,28 @@ impl FakeVolume {
         }
     }
 
+    /// The epochs that have a claim to a step.
+    pub fn claims_of(&self, step: &str, rev: &Revision) -> Vec<Epoch> {
+        self.claims.get(&(step.to_owned(), rev.clone())).into_iter().flatten().copied().collect()
+    }
+
+    /// Who wrote a step's in-progress marker, and when it was refreshed last.
+    pub fn marker_of(&self, step: &str, rev: &Revision) -> Option<(Life, Timestamp)> {
+        self.markers.get(&(step.to_owned(), rev.clone())).map(|marker| (marker.writer.0, marker.beaten))
+    }
+
+    /// The same in a time that is `back` earlier, where it is `now`; nothing lies before `floor`.
+    pub fn move_back(&mut self, back: Duration, now: Timestamp, floor: Timestamp) {
+        for marker in self.markers.values_mut() {
+            let mut stamp = stamp_of(marker);
+            stamp.move_back(back, floor);
+            marker.beaten = Timestamp::from_nanos(u64::try_from(stamp.mtime).expect("a time after 1970"));
+        }
+        for kept in self.records.values_mut() {
+            kept.move_back(back, now);
+        }
+    }
+
     pub fn is_done(&self, step: &str, rev: &str) -> bool {
         self.done.contains_key(&(step.to_owned(), revision(rev)))
     }
@@ -281,6 +315,12 @@ impl FakeVolume {
 
 fn stamp_of(marker: &Marker) -> Stamp {
     Stamp { inode: marker.inode, mtime: i128::from(marker.beaten.as_nanos()) }
+}
+
+/// By the volume's own clock.
+fn age(now: Timestamp, beaten: Timestamp) -> Duration {
+    let skew = if mutant::is(Mutant::StalenessByRemoteClock) { Duration::from_secs(3600) } else { Duration::ZERO };
+    now.since(beaten) + skew
 }
 
 fn revision(text: &str) -> Revision {

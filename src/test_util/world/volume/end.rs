@@ -1,6 +1,7 @@
 //! How work ends in memory: done, given up, retired, swept, undone.
 
 use super::{Claimant, FakeVolume, revision, stamp_of};
+use crate::protocol::mutant::{self, Mutant};
 use crate::protocol::{Occupant, Plan, Revision};
 
 /// So many revisions keep their markers, besides the one that leads.
@@ -19,8 +20,8 @@ impl FakeVolume {
     /// The atomic part of it.
     pub(in super::super) fn commit_claim(&mut self, step: &str, rev: &Revision, (_, epoch): Claimant) -> bool {
         let key = (step.to_owned(), rev.clone());
-        let own = self.claims.get_mut(&key).is_some_and(|claims| claims.remove(&epoch));
-        if own {
+        let own = self.remove_claim(&key, epoch);
+        if own || mutant::is(Mutant::EpochNotCompared) {
             self.done.insert(key.clone(), epoch);
         }
         self.done.get(&key) == Some(&epoch)
@@ -36,16 +37,14 @@ impl FakeVolume {
     pub fn retract(&mut self, step: &str, rev: &Revision, writer: Claimant) {
         let key = (step.to_owned(), rev.clone());
         self.hide(&key, writer);
-        if let Some(claims) = self.claims.get_mut(&key) {
-            claims.remove(&writer.1);
-        }
+        self.remove_claim(&key, writer.1);
     }
 
     /// Clears away what was seen of a silent claimant. `false`: it has changed since.
     pub fn retire(&mut self, step: &str, rev: &Revision, seen: &Occupant) -> bool {
         let key = (step.to_owned(), rev.clone());
         for epoch in &seen.claims {
-            if !self.claims.get_mut(&key).is_some_and(|claims| claims.remove(epoch)) {
+            if !self.remove_claim(&key, *epoch) {
                 return false;
             }
         }
