@@ -13,7 +13,8 @@ const fn is_with_docker() -> bool {
     matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"docker")
 }
 
-const TICK: Duration = Duration::from_millis(5);
+/// A look through Docker's client is a process, and several of them at a time would keep the stacks from getting on.
+const TICK: Duration = Duration::from_millis(if is_with_docker() { 100 } else { 5 });
 
 /// Waits until `look` sees something. By a clock, because a look may take longer than the time between two.
 #[track_caller]
