@@ -58,9 +58,13 @@ fn every_variable_it_speaks_of_exists() {
         let script = include_str!("../run");
         let bases = include_str!("../docker/bases/make");
         let is_read = |text: &str| text.contains(&format!("${{{name}-"));
-        let by_chance = [include_str!("../sim/main.rs"), include_str!("../differential/shrink.rs")];
+        let checks = [
+            include_str!("../sim/main.rs"),
+            include_str!("../differential/shrink.rs"),
+            include_str!("../model/main.rs"),
+        ];
         let is_asked_for = |text: &&str| text.contains(&format!("env::var(\"{name}\")"));
-        is_read(script) || is_read(bases) || by_chance.iter().any(is_asked_for)
+        is_read(script) || is_read(bases) || checks.iter().any(is_asked_for)
     };
     let unknown: Vec<&str> = variables(README).into_iter().filter(|name| !known(name) && !of_tests(name)).collect();
     assert_eq!(unknown, Vec::<&str>::new());

@@ -112,7 +112,6 @@ pub(crate) fn usual() -> Vec<Instance> {
         lease("lease: double", 33_702).faults(&[(Double, 1)]),
         lease("lease: hang", 63_233).faults(&[(Hang, 1)]),
         no_trust("no trust: crash", 309_080).faults(&[(Crash, 1), (Restart, 1)]),
-        no_trust("no trust: freeze", 9_299_845).faults(&[(Freeze, 1)]),
         no_trust("no trust: wipe", 1_258_824).faults(&[(Wipe, 1)]),
         no_trust("no trust: lose", 48_954).faults(&[(Lose, 1)]),
         no_trust("no trust: delay", 291_412).faults(&[(Delay, 1)]),
@@ -127,6 +126,7 @@ pub(crate) fn large() -> Vec<Instance> {
     let no_trust = |name, states| Instance::new(name, Kind::NoTrust, states);
     vec![
         lease("lease: crash, restart", 211_070).faults(&[(Crash, 1), (Restart, 1)]),
+        no_trust("no trust: freeze", 9_299_845).faults(&[(Freeze, 1)]),
         no_trust("no trust: jump", 1_259_479).faults(&[(Jump, 1)]),
         no_trust("no trust: failover", 1_808_793).faults(&[(FailOver, 1)]),
     ]
