@@ -27,6 +27,9 @@ use space::story::story;
 use space::transitions::TRANSITIONS;
 use stateright::{Checker, Expectation, Model};
 
+/// What needs a freeze without trust in the guard, among two: millions of states.
+const ONLY_IN_LARGE: [&str; 1] = ["Winding(Ready) → Following"];
+
 /// Goes through the whole space: what is wrong with it, and the transitions that happened.
 fn explore(instance: &Instance, found: &mut BTreeSet<&'static str>) -> String {
     let space = instance.space();
@@ -63,7 +66,9 @@ fn the_promises_hold_in_every_instance_and_every_transition_happens() {
     assert!(!instances.is_empty(), "BELLWETHER_MODEL is `large` or the name of an instance");
     let mut found = BTreeSet::new();
     let mut wrong: String = instances.iter().map(|instance| explore(instance, &mut found)).collect();
-    for (.., name) in TRANSITIONS.iter().filter(|(.., name)| instances.len() > 1 && !found.contains(name)) {
+    let of_all = instances.len() > usual().len();
+    let unseen = TRANSITIONS.iter().map(|(.., name)| *name).filter(|name| !found.contains(name));
+    for name in unseen.filter(|name| instances.len() > 1 && (of_all || !ONLY_IN_LARGE.contains(name))) {
         writeln!(wrong, "never seen: {name}").unwrap();
     }
     assert!(wrong.is_empty(), "{wrong}");
