@@ -123,7 +123,7 @@ impl Clerk {
                 }
                 Job::Beat(step, guard) => self.beat(step, guard.as_deref()),
                 Job::Act(action) => {
-                    let doing = doing(&action);
+                    let doing = action.doing().unwrap_or(Doing::Look);
                     self.act(action).unwrap_or_else(|error| failed(doing, error))
                 }
                 Job::Commit(step, report) => {
@@ -277,20 +277,6 @@ impl Clerk {
             started_at: None,
             duration_ms: None,
         }
-    }
-}
-
-fn doing(action: &Action) -> Doing {
-    match action {
-        Action::PrepareVolume => Doing::Prepare,
-        Action::AppendRevision => Doing::Revision,
-        Action::AllotEpoch { .. } => Doing::Epoch,
-        Action::Sweep => Doing::Sweep,
-        Action::Claim { step, .. } => Doing::Claim(*step),
-        Action::Count { step, .. } => Doing::Count(*step),
-        Action::RetireStep(_) | Action::RetireForeign(_) => Doing::Retire,
-        Action::WriteReady => Doing::Ready,
-        _ => Doing::Look,
     }
 }
 

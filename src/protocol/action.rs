@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::event::{Fault, StepEnd};
+use super::event::{Doing, Fault, StepEnd};
 use super::names::{Epoch, Revision};
 use super::plan::StepId;
 use super::time::Timestamp;
@@ -213,6 +213,28 @@ pub enum Action {
     Say(Notice),
     /// End. The last action.
     End(Outcome),
+}
+
+impl Action {
+    /// What is being done with this on the volume, as a failure names it. `None` for what does not touch the volume, or
+    /// is answered well or not (a beat).
+    pub fn doing(&self) -> Option<Doing> {
+        Some(match self {
+            Action::Look => Doing::Look,
+            Action::PrepareVolume => Doing::Prepare,
+            Action::AppendRevision => Doing::Revision,
+            Action::AllotEpoch { .. } => Doing::Epoch,
+            Action::Sweep => Doing::Sweep,
+            Action::Claim { step, .. } => Doing::Claim(*step),
+            Action::Count { step, .. } => Doing::Count(*step),
+            Action::Commit(step) => Doing::Commit(*step),
+            Action::Retract(step, _) => Doing::Retract(*step),
+            Action::RetireStep(_) | Action::RetireForeign(_) => Doing::Retire,
+            Action::WriteReady => Doing::Ready,
+            Action::WriteFailed(_) => Doing::Failed,
+            _ => return None,
+        })
+    }
 }
 
 /// What to do now, in this order. "Nothing" is an empty list.

@@ -10,6 +10,9 @@ mod redis;
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
 mod repair;
+#[cfg(feature = "redis")]
+#[path = "../redis_server/rights.rs"]
+mod rights;
 mod scene;
 mod status;
 #[path = "../waiting/mod.rs"]

@@ -4,6 +4,7 @@ use bellwether::lease::{Answer, Failure, FailureClass, LeaseSetup, Origin, Serve
 
 use crate::redis_server::{RedisServer, free_port};
 use crate::replica::{LEASE, PATIENT, Replica, SCOPE, TTL, holder, server_of, start};
+use crate::rights::NEEDED;
 
 fn at(server: Server) -> Replica {
     start(1, server, PATIENT)
@@ -20,27 +21,11 @@ fn add_user(redis: &RedisServer, rights: &[&str]) -> Server {
     server_of(redis).with_user("shepherd").with_password("p@ss/w")
 }
 
-/// All that the sentence about missing rights asks for.
-const NEEDED: &[&str] = &[
-    "~bellwether:*",
-    "&bellwether:*",
-    "+eval",
-    "+evalsha",
-    "+get",
-    "+set",
-    "+pttl",
-    "+pexpire",
-    "+del",
-    "+publish",
-    "+subscribe",
-    "+select",
-];
-
 #[tokio::test]
 async fn a_user_with_the_rights_that_are_asked_for_can_do_everything() {
     assert!(include_str!("../../README.md").contains(&format!("`{}`", NEEDED.join(" "))));
     let redis = RedisServer::start();
-    add_user(&redis, NEEDED);
+    add_user(&redis, &NEEDED);
     let url = format!("redis://shepherd:p%40ss%2Fw@127.0.0.1:{}", redis.port());
     // In another database, it has to SELECT.
     at(Server::parse(&format!("{url}/1")).unwrap()).acquired().await;

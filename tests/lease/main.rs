@@ -12,3 +12,5 @@ mod status;
 
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
+#[path = "../redis_server/rights.rs"]
+mod rights;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::{Action, Doing, Epoch, Event, Occupant, Outcome, Revision, Standing, StepEnd, StepId, Timestamp};
+use crate::protocol::{Action, Epoch, Event, Occupant, Outcome, Revision, Standing, StepEnd, StepId, Timestamp};
 
 use super::volume::Holder;
 use super::{Due, Life, Run, World};
@@ -117,7 +117,10 @@ impl World {
             self.replicas[life.0].was_refused = true;
             return match action {
                 Action::Beat(step) => self.handle_event(life, Event::Beaten(step)),
-                action => self.handle_event(life, Event::VolumeFailed(doing(&action), fault)),
+                action => {
+                    let doing = action.doing().expect("an operation on the volume");
+                    self.handle_event(life, Event::VolumeFailed(doing, fault));
+                }
             };
         }
         let answer = match &action {
@@ -340,24 +343,6 @@ impl World {
             self.deliver_in(Duration::ZERO, run.life, Event::Ended(run.step, end));
         }
         self.grant_guard();
-    }
-}
-
-fn doing(action: &Action) -> Doing {
-    match action {
-        Action::Look => Doing::Look,
-        Action::PrepareVolume => Doing::Prepare,
-        Action::AppendRevision => Doing::Revision,
-        Action::AllotEpoch { .. } => Doing::Epoch,
-        Action::Sweep => Doing::Sweep,
-        Action::Claim { step, .. } => Doing::Claim(*step),
-        Action::Count { step, .. } => Doing::Count(*step),
-        Action::Commit(step) => Doing::Commit(*step),
-        Action::Retract(step, _) => Doing::Retract(*step),
-        Action::RetireStep(_) | Action::RetireForeign(_) => Doing::Retire,
-        Action::WriteReady => Doing::Ready,
-        Action::WriteFailed(_) => Doing::Failed,
-        other => unreachable!("not an operation on the volume: {other:?}"),
     }
 }
 

@@ -6,25 +6,10 @@ use serde_json::json;
 use super::{LEASE, SCOPE, scene};
 use crate::doctor::{about, failure};
 use crate::redis_server::{RedisServer, free_port};
+use crate::rights::NEEDED;
 use crate::scene::{FRAGILE, Said, Scene};
 
 const PLAN: &str = r#"{ "steps": [{ "name": "migrate", "run": ["true"] }] }"#;
-/// What the message of a refusal asks for.
-const ACL: [&str; 13] = [
-    "~bellwether:*",
-    "&bellwether:*",
-    "+eval",
-    "+evalsha",
-    "+get",
-    "+set",
-    "+pttl",
-    "+pexpire",
-    "+del",
-    "+publish",
-    "+subscribe",
-    "+select",
-    "on",
-];
 
 /// What is said of Redis, a line each, without the address and the time.
 fn lines(said: &Said, redis: &RedisServer) -> String {
@@ -157,11 +142,12 @@ fn what_the_user_may_not_do_is_told_command_by_command() {
         assert_eq!(redis.cli(&all), "OK");
         asked(&scene, &url)
     };
-    let said = with(&ACL);
+    let rights = [&["on"], &NEEDED[..]].concat();
+    let said = with(&rights);
     assert_eq!(said.code, 0, "{said:?}");
     assert!(about(&said, "Redis").pop().unwrap()["seen"].as_str().unwrap().contains("is not known"), "{said:?}");
-    for rule in ACL.iter().filter(|rule| !["on", "+select"].contains(*rule)) {
-        let fewer: Vec<&str> = ACL.iter().filter(|other| *other != rule).copied().collect();
+    for rule in rights.iter().filter(|rule| !["on", "+select"].contains(*rule)) {
+        let fewer: Vec<&str> = rights.iter().filter(|other| *other != rule).copied().collect();
         let said = with(&fewer);
         assert_eq!(said.code, 69, "without {rule}: {said:?}");
         assert!(failure(&said).contains("does not permit what the lease needs"), "without {rule}: {said:?}");

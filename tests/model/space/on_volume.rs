@@ -1,7 +1,7 @@
 //! What machines ask of the volume, and what the referee says to it.
 
 use bellwether::protocol::Fault as VolumeFault;
-use bellwether::protocol::{Action, ClosingEnd, Doing, Epoch, Event, Foreign, Occupant, StepEnd, StepId};
+use bellwether::protocol::{Action, ClosingEnd, Epoch, Event, Foreign, Occupant, StepEnd, StepId};
 
 use super::Space;
 use super::referee::{P2, P3, P9, uncount_run};
@@ -35,7 +35,7 @@ impl Space {
         replica.hanging = false;
         replica.half_done = false;
         let action = replica.jobs.pop_front().expect("an operation is due");
-        let answer = match doing(&action) {
+        let answer = match action.doing() {
             Some(doing) => Event::VolumeFailed(doing, fault),
             None => match action {
                 Action::Beat(step) => Event::Beaten(step),
@@ -161,23 +161,4 @@ impl Space {
         }
         if retired { Event::Retired } else { Event::RetireLost }
     }
-}
-
-/// What fails if this fails. `None` for what is answered well or not.
-fn doing(action: &Action) -> Option<Doing> {
-    Some(match action {
-        Action::Look => Doing::Look,
-        Action::PrepareVolume => Doing::Prepare,
-        Action::AppendRevision => Doing::Revision,
-        Action::AllotEpoch { .. } => Doing::Epoch,
-        Action::Sweep => Doing::Sweep,
-        Action::Claim { step, .. } => Doing::Claim(*step),
-        Action::Count { step, .. } => Doing::Count(*step),
-        Action::Commit(step) => Doing::Commit(*step),
-        Action::Retract(step, _) => Doing::Retract(*step),
-        Action::RetireStep(_) | Action::RetireForeign(_) => Doing::Retire,
-        Action::WriteReady => Doing::Ready,
-        Action::WriteFailed(_) => Doing::Failed,
-        _ => return None,
-    })
 }
