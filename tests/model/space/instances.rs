@@ -129,6 +129,11 @@ pub(crate) fn large() -> Vec<Instance> {
         no_trust("no trust: freeze", 9_299_845).faults(&[(Freeze, 1)]),
         no_trust("no trust: jump", 1_259_479).faults(&[(Jump, 1)]),
         no_trust("no trust: failover", 1_808_793).faults(&[(FailOver, 1)]),
+        Instance { revs: vec!["v1"], ..no_trust("no trust: alone, outage", 737_457) }.faults(&[
+            (Freeze, 1),
+            (Hang, 1),
+            (Outage, 1),
+        ]),
     ]
 }
 

@@ -50,9 +50,7 @@ impl Space {
         match state.late.remove(place) {
             Late::Request(ask) => {
                 self.arrive(state, &ask, |_, _, _| {});
-                if let Some(index) = state.index_of(ask.life).filter(|&index| state.replicas[index].is_alive()) {
-                    state.replica(index).strayed = true;
-                }
+                stray(state, ask.life);
             }
             Late::Answer(life, _, answer) => self.answer(state, life, answer),
         }
@@ -66,7 +64,9 @@ impl Space {
 
     /// Nobody waits for the answer any more. Nobody waits for that of a release in any case.
     fn give_up(&self, state: &mut State, ask: &Ask) {
-        if ask.request != Request::Release {
+        if ask.request == Request::Release {
+            stray(state, ask.life);
+        } else {
             self.answer(state, ask.life, Event::LeaseUnreachable);
         }
     }
@@ -81,6 +81,7 @@ impl Space {
         let event = match request {
             Request::Acquire => state.redis.acquire(NOW, life, sent, times.ttl()),
             Request::Renew => state.redis.renew(NOW, life, sent, times.ttl(), epoch),
+            Request::Release if state.redis.down => return self.give_up(state, ask),
             Request::Release => {
                 let announced = state.redis.release(NOW, life);
                 judge_request(state, ask, before, None);
@@ -102,6 +103,13 @@ impl Space {
                 self.deliver(state, index, Event::Announced);
             }
         }
+    }
+}
+
+/// What a living replica has asked for last may not be what Redis has done.
+fn stray(state: &mut State, life: Life) {
+    if let Some(index) = state.index_of(life).filter(|&index| state.replicas[index].is_alive()) {
+        state.replica(index).strayed = true;
     }
 }
 

@@ -147,7 +147,8 @@ pub(crate) struct Replica {
     pub(crate) wait: Wait,
     /// The volume has failed it, or nobody waits for it any more: markers may stay behind.
     pub(crate) excused: bool,
-    /// A request that it had given up, and has asked again since, was carried out: it may have a lease it does not know.
+    /// It waits no longer for a request that Redis has carried out since, or for a release that got lost: Redis may keep
+    /// its lease until that ends.
     pub(crate) strayed: bool,
     /// How often it was asked to stop.
     pub(crate) stops: u8,
