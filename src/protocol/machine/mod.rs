@@ -338,53 +338,6 @@ impl Machine {
         }
     }
 
-    fn handle_stop_requested(&mut self, now: Timestamp, out: &mut Actions) {
-        match self.role {
-            Role::Following | Role::Holding => self.finish(now, Outcome::Stopped, out),
-            Role::Claiming(_) | Role::Leading | Role::Winding(_) => {
-                self.stops = self.stops.saturating_add(1);
-                self.wind(now, Why::Stop, out);
-                if self.stops == 2 {
-                    self.kill_steps(out);
-                }
-            }
-            Role::Ended(_) => {}
-        }
-    }
-
-    fn handle_guard_lost(&mut self, now: Timestamp, out: &mut Actions) {
-        if self.guard == Guard::Held {
-            self.wind(now, Why::GuardLost, out);
-            self.kill_steps(out);
-        }
-    }
-
-    /// Ends a replica that has no step under way: guard, then lease, then the end.
-    fn finish(&mut self, now: Timestamp, outcome: Outcome, out: &mut Actions) {
-        self.close(now, out);
-        self.looks.next = None;
-        self.role = Role::Ended(outcome.clone());
-        out.push(Action::End(outcome));
-    }
-
-    /// Closes the guard and releases the lease, in this order (P6). Whoever had the guard has something to announce,
-    /// though the lease may be another's by now.
-    fn close(&mut self, now: Timestamp, out: &mut Actions) {
-        let acted = self.uses_lease() && self.guard == Guard::Held;
-        if mutant::is(Mutant::LeaseBeforeGuard) && acted {
-            out.push(Action::ReleaseLease);
-        }
-        if self.guard != Guard::Free {
-            self.guard = Guard::Free;
-            out.push(Action::CloseGuard);
-        }
-        if acted || self.lease.may_be_in_redis() {
-            self.lease.release(now);
-            out.push(Action::ReleaseLease);
-        }
-        self.epoch = None;
-    }
-
     fn judge(&self) -> Judge {
         let holds = self.guard == Guard::Held;
         Judge::new(self.config.stale_after(), self.config.trust(), holds, self.looks.last)

@@ -1,7 +1,7 @@
 //! Winding: bring a leadership to its end in the order of promise P6: steps, markers, guard, lease.
 
 use super::step::StepState;
-use super::{Machine, Role};
+use super::{Guard, Machine, Role};
 use crate::protocol::action::{Action, Actions, Outcome, StopReason};
 use crate::protocol::config::OnFailure;
 use crate::protocol::event::{Doing, Fault};
@@ -70,6 +70,27 @@ impl Why {
 const NO_MORE_PATIENCE: u8 = 3;
 
 impl Machine {
+    pub(super) fn handle_stop_requested(&mut self, now: Timestamp, out: &mut Actions) {
+        match self.role {
+            Role::Following | Role::Holding => self.finish(now, Outcome::Stopped, out),
+            Role::Claiming(_) | Role::Leading | Role::Winding(_) => {
+                self.stops = self.stops.saturating_add(1);
+                self.wind(now, Why::Stop, out);
+                if self.stops == 2 {
+                    self.kill_steps(out);
+                }
+            }
+            Role::Ended(_) => {}
+        }
+    }
+
+    pub(super) fn handle_guard_lost(&mut self, now: Timestamp, out: &mut Actions) {
+        if self.guard == Guard::Held {
+            self.wind(now, Why::GuardLost, out);
+            self.kill_steps(out);
+        }
+    }
+
     /// Begins to wind, or changes the reason for a stronger one.
     pub(super) fn wind(&mut self, now: Timestamp, why: Why, out: &mut Actions) {
         if let Role::Winding(already) = self.role
@@ -152,5 +173,31 @@ impl Machine {
             Why::Fault(fault) => self.finish(now, Outcome::VolumeFailed(fault), out),
             Why::GuardLost => self.finish(now, Outcome::GuardLost, out),
         }
+    }
+
+    /// Ends a replica that has no step under way: guard, then lease, then the end.
+    pub(super) fn finish(&mut self, now: Timestamp, outcome: Outcome, out: &mut Actions) {
+        self.close(now, out);
+        self.looks.next = None;
+        self.role = Role::Ended(outcome.clone());
+        out.push(Action::End(outcome));
+    }
+
+    /// Closes the guard and releases the lease, in this order (P6). Whoever had the guard has something to announce,
+    /// though the lease may be another's by now.
+    pub(super) fn close(&mut self, now: Timestamp, out: &mut Actions) {
+        let acted = self.uses_lease() && self.guard == Guard::Held;
+        if mutant::is(Mutant::LeaseBeforeGuard) && acted {
+            out.push(Action::ReleaseLease);
+        }
+        if self.guard != Guard::Free {
+            self.guard = Guard::Free;
+            out.push(Action::CloseGuard);
+        }
+        if acted || self.lease.may_be_in_redis() {
+            self.lease.release(now);
+            out.push(Action::ReleaseLease);
+        }
+        self.epoch = None;
     }
 }
