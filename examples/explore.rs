@@ -21,8 +21,8 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 
 use bellwether::protocol::mutant;
+use space::budget::{FAULTS, Fault};
 use space::instances::{Instance, Kind, large, usual};
-use space::state::{FAULTS, Fault};
 use space::story::story;
 use stateright::{Checker, Expectation, Model};
 
@@ -96,7 +96,7 @@ fn kind(text: &str) -> Result<Kind, String> {
 
 fn fault(text: &str) -> Result<(Fault, u8), String> {
     let (name, times) = text.split_once('=').ok_or_else(|| format!("{text:?} is not of the form NAME=N"))?;
-    let fault = FAULTS.into_iter().find(|fault| format!("{fault:?}") == name);
+    let fault = FAULTS.iter().copied().find(|fault| format!("{fault:?}") == name);
     Ok((fault.ok_or_else(|| format!("there is no fault {name:?}"))?, number(times)?))
 }
 

@@ -6,10 +6,11 @@ use bellwether::protocol::{Event, Machine, StepEnd, Trust};
 use bellwether::test_util::world::Life;
 
 use super::Space;
+use super::budget::Fault;
 use super::doing::stopping_takes;
 use super::faults::list_faults;
 use super::on_redis::Way;
-use super::state::{Fault, Holder, NOW, Replica, Run, State, Status, Wait};
+use super::state::{Holder, NOW, Replica, Run, State, Status, Wait};
 
 /// One thing that happens. Replicas are told by their place, requests by whose they are.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -7,8 +7,9 @@ use bellwether::protocol::{Action, Election, Event, Machine, Outcome, StepEnd, S
 use bellwether::test_util::world::Life;
 
 use super::Space;
+use super::budget::Fault;
 use super::referee::{P1, P2, P4, P6, uncount_run};
-use super::state::{Ask, Fault, Holder, NOW, Replica, Request, Run, State, Status, Wait};
+use super::state::{Ask, Holder, NOW, Replica, Request, Run, State, Status, Wait};
 use super::transitions::Look;
 
 /// How long a tree takes to be gone where no grace is configured.

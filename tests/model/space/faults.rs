@@ -5,9 +5,10 @@ use bellwether::test_util::world::{Key, Life};
 
 use super::Space;
 use super::acts::Act;
+use super::budget::Fault;
 use super::doing::stopping_takes;
 use super::on_redis::Way;
-use super::state::{Fault, Holder, NOW, Request, State, Status, Wait};
+use super::state::{Holder, NOW, Request, State, Status, Wait};
 
 pub(crate) fn list_faults(state: &State, acts: &mut Vec<Act>) {
     let has = |fault| state.left.has(fault);

@@ -8,8 +8,8 @@ use bellwether::protocol::{
 };
 
 use super::Space;
-use super::state::Budget;
-use super::state::Fault::{
+use super::budget::Budget;
+use super::budget::Fault::{
     self, Break, Crash, Delay, Double, FailOver, Freeze, Full, GuardLost, Hang, Jump, LocksDropped, Lose, Orphan,
     Outage, Restart, Retry, Stop, Wipe,
 };

@@ -30,6 +30,7 @@
 //! retraction, which are one here. Volume and Redis are fake ones: that the real ones do the same shows `tests/differential`.
 
 mod acts;
+pub(crate) mod budget;
 mod doing;
 mod faults;
 pub(crate) mod instances;
@@ -49,7 +50,8 @@ use bellwether::test_util::world::{FakeRedis, FakeVolume, Life};
 use stateright::{Model, Property};
 
 use acts::Act;
-use state::{Budget, Fault, Memory, State};
+use budget::{Budget, Fault};
+use state::{Memory, State};
 
 /// One instance of the model.
 #[derive(Clone, Debug)]

@@ -8,95 +8,10 @@ use std::time::Duration;
 use bellwether::protocol::{Action, Epoch, Event, Machine, Outcome, Revision, StepId, Timestamp};
 use bellwether::test_util::world::{FakeRedis, FakeVolume, Life};
 
+use super::budget::Budget;
+
 /// What time it always is: when time passes, everything else moves into the past.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_000_000);
-
-/// A kind of fault, each with a budget of its own.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum Fault {
-    /// SIGKILL of a replica.
-    Crash,
-    /// The tree of a killed leader's step takes as long as it likes to be gone, and keeps the guard.
-    Orphan,
-    /// A new life of a replica that was killed or has ended.
-    Restart,
-    /// SIGSTOP of one that has, or waits for, something others want, for as long as it likes.
-    Freeze,
-    /// SIGSTOP of any.
-    FreezeAny,
-    /// SIGTERM.
-    Stop,
-    /// A request never reaches Redis, or its answer never comes back.
-    Lose,
-    /// A request or its answer arrives later, when its replica has given it up.
-    Delay,
-    /// An answer arrives twice, the second time later.
-    Double,
-    /// FLUSHALL, or a restart without persistence.
-    Wipe,
-    /// A copy of the lease is made, and takes over later.
-    FailOver,
-    /// The lease ends early by a jump of the server's clock.
-    Jump,
-    /// Redis refuses everything, for as long as it likes.
-    Outage,
-    /// One operation on the volume (a beat, a look …) takes as long as it likes, and those behind it wait.
-    Hang,
-    /// An operation on the volume fails for good.
-    Break,
-    /// An operation on the volume finds it full.
-    Full,
-    /// An I/O through the guard's descriptor fails, though it is still held.
-    GuardLost,
-    /// The volume's server has dropped all locks: the documented exception to P1.
-    LocksDropped,
-    /// A person clears a failure.
-    Retry,
-}
-
-pub(crate) const FAULTS: [Fault; 19] = [
-    Fault::Crash,
-    Fault::Orphan,
-    Fault::Restart,
-    Fault::Freeze,
-    Fault::FreezeAny,
-    Fault::Stop,
-    Fault::Lose,
-    Fault::Delay,
-    Fault::Double,
-    Fault::Wipe,
-    Fault::FailOver,
-    Fault::Jump,
-    Fault::Outage,
-    Fault::Hang,
-    Fault::Break,
-    Fault::Full,
-    Fault::GuardLost,
-    Fault::LocksDropped,
-    Fault::Retry,
-];
-
-/// What is left of each kind of fault.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub(crate) struct Budget([u8; FAULTS.len()]);
-
-impl Budget {
-    pub(crate) fn of(faults: &[(Fault, u8)]) -> Budget {
-        let mut budget = Budget::default();
-        for &(fault, times) in faults {
-            budget.0[fault as usize] = times;
-        }
-        budget
-    }
-
-    pub(crate) fn has(&self, fault: Fault) -> bool {
-        self.0[fault as usize] > 0
-    }
-
-    pub(crate) fn spend(&mut self, fault: Fault) {
-        self.0[fault as usize] -= 1;
-    }
-}
 
 /// Who keeps the guard's lock: the open file is shared with the shims.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
