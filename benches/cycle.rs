@@ -1,5 +1,5 @@
 //! Acquiring, renewing and releasing the lease, against the same three scripts sent by themselves and against a raw round trip:
-//! what `benches/run lease` starts.
+//! for `benches/run lease`.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "its output are rows of the table")]
 
@@ -7,7 +7,6 @@
 #[path = "../tests/redis_server/mod.rs"]
 mod redis_server;
 
-use std::env;
 use std::time::Duration;
 
 use bellwether::lease::{Answer, Holder, LeaseClient, LeaseSetup, Server};
@@ -22,6 +21,8 @@ const TTL: Duration = Duration::from_secs(30);
 const BUDGET: f64 = 1.3;
 /// All take turns, so that a machine that changes its pace changes it for all.
 const TURNS: u32 = 20;
+const ROUNDS: u32 = 10_000;
+/// Cycles whose requests are counted.
 const COUNTED: u32 = 100;
 
 /// The lease's client.
@@ -105,23 +106,23 @@ struct Took {
     ping: f64,
 }
 
-async fn measure(redis: &RedisServer, rounds: u32) -> Took {
+async fn measure(redis: &RedisServer) -> Took {
     let (mut ours, mut bare) = (Ours::start(redis), Bare::start(redis).await);
     let mut spent = [Duration::ZERO; 3];
     for turn in 0..=TURNS {
         let begun = Instant::now();
-        for _ in 0..rounds / TURNS {
+        for _ in 0..ROUNDS / TURNS {
             ours.cycle().await;
         }
         // The last release is over when this is granted.
         ours.client.acquire();
         ours.granted().await;
         let first = Instant::now();
-        for _ in 0..rounds / TURNS {
+        for _ in 0..ROUNDS / TURNS {
             bare.cycle().await;
         }
         let second = Instant::now();
-        for _ in 0..rounds / TURNS {
+        for _ in 0..ROUNDS / TURNS {
             let (): () = redis::cmd("PING").query_async(&mut bare.connection).await.unwrap();
         }
         // The first turn warms up.
@@ -131,7 +132,7 @@ async fn measure(redis: &RedisServer, rounds: u32) -> Took {
             }
         }
     }
-    let [ours, bare, ping] = spent.map(|spent| spent.as_secs_f64() / f64::from(rounds));
+    let [ours, bare, ping] = spent.map(|spent| spent.as_secs_f64() / f64::from(ROUNDS));
     Took { ours, bare, ping }
 }
 
@@ -160,21 +161,15 @@ fn met(value: f64, budget: f64) -> String {
 
 /// Rows for the table of `benches/run`.
 fn main() {
-    let arguments: Vec<String> = env::args().collect();
-    // Tests run benchmarks, too, and have better things to do.
-    if !arguments.iter().any(|argument| argument == "--bench") {
-        return;
-    }
-    let rounds = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(10_000);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let redis = RedisServer::start();
     let each = runtime.block_on(requests(&redis)) / 3.0;
-    let Took { ours, bare, ping } = runtime.block_on(measure(&redis, rounds));
+    let Took { ours, bare, ping } = runtime.block_on(measure(&redis));
     let [cycle, alone, raw] = [ours, bare, ping].map(|took| format!("{:.0} µs", took * 1e6));
     let (to_bare, to_ping) = (ours / bare, ours / ping);
     println!("acquire, renew, release: round trips each\t{each:.2}\t\t\t≤ 1\t{}", met(each, 1.0));
     println!(
-        "acquire, renew, release, mean of {rounds}\t{cycle}\tthe bare scripts: {alone}\t{to_bare:.2} ×\t≤ {BUDGET:.2} ×\t{}",
+        "acquire, renew, release, mean of {ROUNDS}\t{cycle}\tthe bare scripts: {alone}\t{to_bare:.2} ×\t≤ {BUDGET:.2} ×\t{}",
         met(to_bare, BUDGET)
     );
     println!("acquire, renew, release\t{cycle}\tone raw round trip (PING): {raw}\t{to_ping:.2} ×");

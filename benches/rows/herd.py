@@ -32,6 +32,11 @@ def pss(pid):
         return int(re.search(r"^Pss:\s*(\d+) kB", rollup.read(), re.MULTILINE).group(1))
 
 
+def entries(pid, kind):
+    """How many it has."""
+    return len(os.listdir("/proc/%d/%s" % (pid, kind)))
+
+
 def memory(processes, pids_of):
     """KiB of all."""
     total = 0
@@ -68,6 +73,7 @@ class Herd:
         self.started = time.time() - begun
         time.sleep(STEP)
         self.memory = memory(processes, pids_of) / count
+        self.threads, self.files = (sum(entries(process.pid, kind) for process in processes) / count for kind in ("task", "fd"))
         early = monitor.requests()
         stand.open_gate()
         # A second step would be a second leader's.
@@ -116,12 +122,13 @@ def rows(what, herd, elected, rival):
         at_most(herd.last, 1, secs))
     # Each of the rival's requests has a connection of its own.
     polled = rival.per_second * FIRST / rival.count
-    row(what + ": Redis commands in a replica's first %d s, the most" % FIRST, str(herd.most), of_rival + "%.0f" % polled,
+    row(what + ": Redis commands in a replica's first %d s, the most" % FIRST, str(herd.most), of_rival + "%.0f in the mean" % polled,
         times(herd.most / polled), at_most(herd.most, 10, "{:.0f}".format))
     row(what + ": Redis commands in 1 s, of all, while they wait", "%.0f" % herd.per_second, of_rival + "%.0f" % rival.per_second,
         times(herd.per_second / herd.count / (rival.per_second / rival.count)) + " (each)")
     row(what + ": Redis commands in 1 s, of all, at the most", str(herd.peak), of_rival + str(rival.peak))
     row(what + ": memory of each (PSS)", kib(herd.memory), of_rival + kib(rival.memory), times(herd.memory / rival.memory))
+    row(what + ": threads and open files of each", "%.1f and %.1f" % (herd.threads, herd.files))
 
 
 raise_limit()

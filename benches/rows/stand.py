@@ -43,7 +43,7 @@ class Stand:
         os.close(self.stamps)
         if kind is not None and os.path.exists(self.log):
             with open(self.log) as log:
-                sys.stderr.write(log.read())
+                sys.stderr.writelines(log.readlines()[-20:])
         shutil.rmtree(self.scratch)
 
     def next_stamp(self):
@@ -62,6 +62,9 @@ class Stand:
         if word != wanted:
             raise AssertionError("%s instead of %s has begun" % (word, wanted))
         return at
+
+    def pids(self):
+        return [process.pid for process, _ in self.started]
 
     def open_gate(self):
         with open(self.gate, "w"):
@@ -164,7 +167,10 @@ class Polling(Replicas):
 
     def leader(self, _rev):
         """The pid of the one that has the step for a child."""
-        return next(process.pid for process, _ in self.stand.started if "stamp" in children(process.pid))
+        return wait_until("the leader's step", lambda: next(filter(self.has_step, self.stand.pids()), None))
+
+    def has_step(self, pid):
+        return "stamp" in children(pid)
 
 
 def children(pid):
