@@ -1,14 +1,12 @@
-//! Acquiring, renewing and releasing the lease, against the same three scripts sent by themselves: `cargo bench --bench
-//! cycle [ROUNDS]`. Ends with 1 if the budget is missed. Wants an otherwise idle machine.
+//! Acquiring, renewing and releasing the lease, against the same three scripts sent by themselves and against a raw round trip:
+//! for `benches/run lease`.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
-#![expect(clippy::print_stdout, reason = "its output are the figures")]
+#![expect(clippy::print_stdout, reason = "its output are rows of the table")]
 
 #[expect(dead_code, reason = "what tests use")]
 #[path = "../tests/redis_server/mod.rs"]
 mod redis_server;
 
-use std::env;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use bellwether::lease::{Answer, Holder, LeaseClient, LeaseSetup, Server};
@@ -21,8 +19,11 @@ use redis_server::RedisServer;
 
 const TTL: Duration = Duration::from_secs(30);
 const BUDGET: f64 = 1.3;
-/// Both take turns, so that a machine that changes its pace changes it for both.
+/// All take turns, so that a machine that changes its pace changes it for all.
 const TURNS: u32 = 20;
+const ROUNDS: u32 = 10_000;
+/// Cycles whose requests are counted.
+const COUNTED: u32 = 100;
 
 /// The lease's client.
 struct Ours {
@@ -98,44 +99,78 @@ impl Bare {
     }
 }
 
-async fn measure(rounds: u32) -> [Duration; 2] {
-    let redis = RedisServer::start();
-    let (mut ours, mut bare) = (Ours::start(&redis), Bare::start(&redis).await);
-    let mut spent = [Duration::ZERO; 2];
+/// Seconds that each took, per cycle or request.
+struct Took {
+    ours: f64,
+    bare: f64,
+    ping: f64,
+}
+
+async fn measure(redis: &RedisServer) -> Took {
+    let (mut ours, mut bare) = (Ours::start(redis), Bare::start(redis).await);
+    let mut spent = [Duration::ZERO; 3];
     for turn in 0..=TURNS {
         let begun = Instant::now();
-        for _ in 0..rounds / TURNS {
+        for _ in 0..ROUNDS / TURNS {
             ours.cycle().await;
         }
         // The last release is over when this is granted.
         ours.client.acquire();
         ours.granted().await;
-        let between = Instant::now();
-        for _ in 0..rounds / TURNS {
+        let first = Instant::now();
+        for _ in 0..ROUNDS / TURNS {
             bare.cycle().await;
+        }
+        let second = Instant::now();
+        for _ in 0..ROUNDS / TURNS {
+            let (): () = redis::cmd("PING").query_async(&mut bare.connection).await.unwrap();
         }
         // The first turn warms up.
         if turn > 0 {
-            spent[0] += between - begun;
-            spent[1] += between.elapsed();
+            for (spent, took) in spent.iter_mut().zip([first - begun, second - first, second.elapsed()]) {
+                *spent += took;
+            }
         }
     }
-    spent
+    let [ours, bare, ping] = spent.map(|spent| spent.as_secs_f64() / f64::from(ROUNDS));
+    Took { ours, bare, ping }
 }
 
-fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().collect();
-    // Tests run benchmarks, too, and have better things to do.
-    if !arguments.iter().any(|argument| argument == "--bench") {
-        return ExitCode::SUCCESS;
+/// Counted at Redis: how many requests a cycle of three is, of a client that has its connections.
+async fn requests(redis: &RedisServer) -> f64 {
+    let mut ours = Ours::start(redis);
+    // The first ones connect, and tell the server the scripts.
+    ours.cycle().await;
+    ours.client.acquire();
+    ours.granted().await;
+    let mut monitor = redis.monitor();
+    for _ in 0..COUNTED {
+        ours.cycle().await;
     }
-    let rounds = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(10_000);
+    ours.client.acquire();
+    ours.granted().await;
+    // What scripts do by themselves is no request.
+    let lines = monitor.lines(redis);
+    let of_cycles = lines.iter().filter(|line| !line.contains(" lua] ")).count() - 1;
+    f64::from(u32::try_from(of_cycles).unwrap()) / f64::from(COUNTED)
+}
+
+fn met(value: f64, budget: f64) -> String {
+    if value <= budget { "yes".to_owned() } else { format!("missed by {:.2}", value - budget) }
+}
+
+/// Rows for the table of `benches/run`.
+fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let [ours, bare] = runtime.block_on(measure(rounds)).map(|spent| spent.as_secs_f64() * 1e6 / f64::from(rounds));
-    let ratio = ours / bare;
-    let verdict = if ratio <= BUDGET { "ok" } else { "MISSED" };
-    println!("| acquire, renew, release | µs | × bare | budget | |\n|---|---|---|---|---|");
-    println!("| the lease's client | {ours:.0} | {ratio:.2} | ≤ {BUDGET} | {verdict} |");
-    println!("| the scripts alone | {bare:.0} | 1 | | |");
-    if ratio <= BUDGET { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let redis = RedisServer::start();
+    let each = runtime.block_on(requests(&redis)) / 3.0;
+    let Took { ours, bare, ping } = runtime.block_on(measure(&redis));
+    let [cycle, alone, raw] = [ours, bare, ping].map(|took| format!("{:.0} µs", took * 1e6));
+    let (to_bare, to_ping) = (ours / bare, ours / ping);
+    println!("acquire, renew, release: round trips each\t{each:.2}\t\t\t≤ 1\t{}", met(each, 1.0));
+    println!(
+        "acquire, renew, release, mean of {ROUNDS}\t{cycle}\tthe bare scripts: {alone}\t{to_bare:.2} ×\t≤ {BUDGET:.2} ×\t{}",
+        met(to_bare, BUDGET)
+    );
+    println!("acquire, renew, release\t{cycle}\tone raw round trip (PING): {raw}\t{to_ping:.2} ×");
 }

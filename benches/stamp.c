@@ -1,5 +1,5 @@
-// Writes its argument and the time to a pipe, in one piece; `stamp PIPE WORD [wait]`. Told to wait, it is a step that
-// ends when it is asked to.
+// Writes its argument and the time to a pipe, in one piece; `stamp PIPE WORD [wait|GATE]`. It ends at once, or when it is
+// asked to (`wait`), or when somebody opens the pipe GATE for writing.
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,5 +15,5 @@ int main(int count, char **words) {
     if (pipe < 0 || write(pipe, line, length) != length) return 1;
     close(pipe);
     if (count > 3 && strcmp(words[3], "wait") == 0) pause();
-    return 0;
+    return count > 3 && open(words[3], O_RDONLY) < 0;
 }

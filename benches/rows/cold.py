@@ -1,9 +1,6 @@
 #!/usr/bin/python3
-"""Measures a cold boot of the Frappe preset against the same commands one after another: `benches/cold [ROUNDS]`.
-
-Both call the stand-in of `tests/bench`, whose assets take as long as everything else. Exits with 1 if the budget is missed. Wants an
-otherwise idle machine, and `tests/run` to have installed redis-server.
-"""
+"""A cold boot of the Frappe preset against the same commands one after another. Both call the stand-in of `tests/bench`, whose assets
+take as long as everything else."""
 
 import json
 import os
@@ -11,13 +8,16 @@ import shutil
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BUDGET = 0.75
+from report import at_most, row, secs, times
+from server import RedisServer
+from stand import BENCHES, BUILT
+
+ROOT = os.path.dirname(BENCHES)
+ROUNDS = 3
 # A tenth of what was measured on a real bench; assets as long as site, apps and migrate together.
 PACE = "new-site:schema=700 install-app:sync=300 migrate:patches=400 migrate:schema=300 build:bundles=2300"
 
@@ -36,7 +36,7 @@ class Stack:
             "DB_PORT": str(database),
         }
 
-    def boot(self, binary, redis):
+    def boot(self, redis):
         more = {
             "IMAGE_REV": "v1",
             "BELLWETHER_PRESET": "frappe",
@@ -48,7 +48,7 @@ class Stack:
             "REDIS_CACHE": "127.0.0.1:%d" % redis,
             "REDIS_QUEUE": "127.0.0.1:%d" % redis,
         }
-        command = [binary, "run", "--", "/bin/true"]
+        command = [os.path.join(BUILT, "bellwether"), "run", "--", "/bin/true"]
         return timed(lambda: subprocess.run(command, env={**self.env, **more}, check=True, stderr=subprocess.DEVNULL))
 
     def calls(self):
@@ -91,47 +91,29 @@ def listen():
     return listener.getsockname()[1]
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def start_redis(port, scratch):
-    server = subprocess.Popen(["redis-server", "--port", str(port), "--save", "", "--dir", scratch], stdout=subprocess.DEVNULL)
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return server
-        except ConnectionRefusedError:
-            time.sleep(0.01)
-
-
-def main():
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    subprocess.run(["cargo", "build", "--locked", "--quiet", "--release"], cwd=ROOT, check=True)
-    binary = os.path.join(ROOT, "target/release/bellwether")
+def measure(scratch, redis):
+    """How long each boot takes, and all of its commands in a row."""
     with open(os.path.join(ROOT, "src/frappe/python/bench.py")) as script:
         shim = script.read()
-    scratch, port, database = tempfile.mkdtemp(), free_port(), listen()
-    server = start_redis(port, scratch)
+    database, took = listen(), []
+    for number in range(ROUNDS):
+        ours = Stack(scratch, "ours-%d" % number, database)
+        boot = ours.boot(redis.port)
+        theirs = Stack(scratch, "theirs-%d" % number, database)
+        for name in ("common_site_config.json", "apps.txt"):
+            shutil.copy(os.path.join(ours.bench, "sites", name), os.path.join(theirs.bench, "sites", name))
+        took.append((boot, theirs.play(ours.calls(), shim)))
+    return took
+
+
+with tempfile.TemporaryDirectory() as scratch:
+    redis = RedisServer(scratch)
     try:
-        ratios = []
-        for number in range(rounds):
-            ours = Stack(scratch, "ours-%d" % number, database)
-            boot = ours.boot(binary, port)
-            theirs = Stack(scratch, "theirs-%d" % number, database)
-            for name in ("common_site_config.json", "apps.txt"):
-                shutil.copy(os.path.join(ours.bench, "sites", name), os.path.join(theirs.bench, "sites", name))
-            one_after_another = theirs.play(ours.calls(), shim)
-            ratios.append(boot / one_after_another)
-            print("cold boot %.2f s, the same commands one after another %.2f s" % (boot, one_after_another))
-        ratio = statistics.median(ratios)
-        print("median %.2f x (budget %.2f)" % (ratio, BUDGET))
-        return int(ratio > BUDGET)
+        took = measure(scratch, redis)
     finally:
-        server.kill()
-        server.wait()
-        shutil.rmtree(scratch)
+        redis.stop()
 
-
-sys.exit(main())
+boot, one_after_another = sorted(took, key=lambda pair: pair[0] / pair[1])[ROUNDS // 2]
+row("cold boot of the Frappe plan, assets as long as the rest, median of %d" % ROUNDS, secs(boot),
+    "one after another: " + secs(one_after_another), times(boot / one_after_another),
+    at_most(boot / one_after_another, 0.75, times))
