@@ -1,7 +1,6 @@
 """backup, restore."""
 
 import contextlib
-import gzip
 import os
 import time
 
@@ -28,6 +27,8 @@ def dump(run, site, directory=None):
     os.makedirs(directory, exist_ok=True)
     stamp = time.strftime("%Y%m%d_%H%M%S")
     path = os.path.join(directory, "%s-%s-database.sql.gz" % (stamp, site.replace(".", "_")))
+    import gzip
+
     content = gzip.compress(dumps.taken(config))
     with open(path, "wb") as file:
         file.write(content[: len(content) // 2])
@@ -46,6 +47,8 @@ def restore(context):
     if not os.path.exists(words[0]):
         print("Invalid path %s" % words[0])
         return 1
+    import gzip
+
     with gzip.open(words[0], "rb") as file:
         script = file.read()
     config = place.config_of(context.first_site)

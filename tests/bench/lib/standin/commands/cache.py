@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-from urllib.parse import urlsplit
 
 from .. import database, options, place
 
@@ -63,6 +62,8 @@ def answers(config):
     """A bench that names no cache is not asked for one here. Hazard: a URL without a port is not understood."""
     if "redis_cache" not in config:
         return True
+    from urllib.parse import urlsplit
+
     if urlsplit(config["redis_cache"]).port is None:
         return False
     from redis import RedisError

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 
 from .. import database, options, place
 from .backup import dump
@@ -24,6 +23,8 @@ def drop_site(context):
     run.phase("move")
     archive = given.get("archived-sites-path") or os.path.join(place.bench(), "archived", "sites")
     os.makedirs(archive, exist_ok=True)
+    import shutil
+
     shutil.move(site, free_name(os.path.join(archive, site)))
     return 0
 
