@@ -21,14 +21,14 @@ def backup(context):
 
 def dump(run, site, directory=None):
     """Hazard: writes under the final name, so that a kill leaves half a dump that looks like one."""
+    import gzip
+
     config = place.config_of(site)
     run.password = config["db_password"]
     directory = directory or os.path.join(site, "private", "backups")
     os.makedirs(directory, exist_ok=True)
     stamp = time.strftime("%Y%m%d_%H%M%S")
     path = os.path.join(directory, "%s-%s-database.sql.gz" % (stamp, site.replace(".", "_")))
-    import gzip
-
     content = gzip.compress(dumps.taken(config))
     with open(path, "wb") as file:
         file.write(content[: len(content) // 2])
@@ -40,6 +40,8 @@ def dump(run, site, directory=None):
 
 def restore(context):
     """Drops the database, and loads the dump into a new one."""
+    import gzip
+
     values = ("--db-root-username", "--db-root-password", "--admin-password", "--install-app")
     given, words = options.parse(context.words, ("--force",), values)
     if not words:
@@ -47,8 +49,6 @@ def restore(context):
     if not os.path.exists(words[0]):
         print("Invalid path %s" % words[0])
         return 1
-    import gzip
-
     with gzip.open(words[0], "rb") as file:
         script = file.read()
     config = place.config_of(context.first_site)

@@ -60,10 +60,10 @@ def connected(config):
 
 def answers(config):
     """A bench that names no cache is not asked for one here. Hazard: a URL without a port is not understood."""
-    if "redis_cache" not in config:
-        return True
     from urllib.parse import urlsplit
 
+    if "redis_cache" not in config:
+        return True
     if urlsplit(config["redis_cache"]).port is None:
         return False
     from redis import RedisError

@@ -11,6 +11,8 @@ VALUES = ("--db-root-username/--root-login", "--db-root-password/--root-password
 
 
 def drop_site(context):
+    import shutil
+
     given, names = options.parse(context.words, FLAGS, VALUES)
     if not names:
         options.refuse("Missing argument 'SITE'.")
@@ -23,8 +25,6 @@ def drop_site(context):
     run.phase("move")
     archive = given.get("archived-sites-path") or os.path.join(place.bench(), "archived", "sites")
     os.makedirs(archive, exist_ok=True)
-    import shutil
-
     shutil.move(site, free_name(os.path.join(archive, site)))
     return 0
 
