@@ -3,11 +3,9 @@
 stdin: {"op": "database", …}, and perhaps how many "seconds" a server has to answer; stdout, its last line: {"ok": {…}} or {"error": {"class": "denied", "text": "…"}}.
 """
 
-import hashlib
 import importlib
 import json
 import os
-import socket
 import sys
 
 SECONDS = 10
@@ -190,6 +188,8 @@ def own(request):
 
 def default_name(path):
     """As bench names the database of a site."""
+    import hashlib
+
     return "_" + hashlib.sha1(os.path.realpath(path).encode()).hexdigest()[:16]
 
 
@@ -212,6 +212,8 @@ def asking_redis(work):
 
 
 def class_of_redis(error):
+    import socket
+
     text = str(error)
     lowered = text.lower()
     if "loading" in lowered:

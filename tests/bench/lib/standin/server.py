@@ -12,7 +12,6 @@
 import contextlib
 import json
 import os
-import shutil
 import sqlite3
 import time
 
@@ -132,6 +131,8 @@ class Server:
 
     def drop_database(self, name):
         """At once: nobody sees half of a database."""
+        import shutil
+
         grave = self.path("dropped", "%s-%d-%d" % (name, os.getpid(), time.monotonic_ns()))
         os.makedirs(self.path("dropped"), exist_ok=True)
         os.rename(self.path("databases", name), grave)

@@ -25,16 +25,16 @@ class Session:
     def execute(self, statement, values=None):
         """The rows, the names of their columns, and how many rows were changed."""
         statement = statement.strip().rstrip(";")
-        for pattern, handle in ADMINISTRATION:
+        for pattern, handle in ADMINISTRATION.get(first_word(statement), ()):
             match = re.fullmatch(pattern, statement, re.IGNORECASE | re.DOTALL)
             if match:
                 return handle(self, *match.groups()) or [], None, 0
         return self.query(statement, values)
 
     def query(self, statement, values):
-        if re.match(r"(CREATE|ALTER|DROP)\b", statement, re.IGNORECASE):
+        if first_word(statement) in ("CREATE", "ALTER", "DROP"):
             self.change_of_tables()
-        if self.database:
+        if self.database and self.database in statement:
             # The engine calls the database that is open `main`.
             statement = re.sub(r"[`\"]%s[`\"]\s*\." % re.escape(self.database), "main.", statement)
         self.prepare(statement)
@@ -51,8 +51,9 @@ class Session:
 
     def prepare(self, statement):
         """Puts in reach what a query asks for: other databases, and the tables that tell about databases and tables."""
-        for name in re.findall(r"[`\"]([\w-]+)[`\"]\s*\.", statement):
-            self.attach(name)
+        if "." in statement and ("`" in statement or '"' in statement):
+            for name in re.findall(r"[`\"]([\w-]+)[`\"]\s*\.", statement):
+                self.attach(name)
         lowered = statement.lower()
         if "information_schema." in lowered:
             self.describe_schemas("information_schema.tables" in lowered)
@@ -177,28 +178,47 @@ class Session:
             self.server.alter(self.database, seconds)
 
 
-ADMINISTRATION = [
-    (r"SET (?:SESSION )?lock_wait_timeout\s*=\s*(\d+)", Session.bound_waits),
-    (r"(?:SET .*|FLUSH PRIVILEGES|END)", Session.nothing),
-    (r"SHOW DATABASES", Session.show_databases),
-    (r"CREATE DATABASE " + NAME + r"(?: .*)?", Session.create_database),
-    (r"DROP DATABASE (IF EXISTS )?" + NAME, Session.drop_database),
-    (r"SELECT pg_terminate_backend\(.*datname = '([^']*)'", Session.end_sessions),
-    (r"CREATE USER (IF NOT EXISTS )?" + NAME + HOST + r" (?:IDENTIFIED BY|WITH PASSWORD) '(.*)'", Session.create_user),
-    (r"ALTER USER " + NAME + HOST + r" (?:IDENTIFIED BY|WITH PASSWORD) '(.*)'", Session.change_password),
-    (r"DROP USER (IF EXISTS )?" + NAME + HOST, Session.drop_user),
-    (r"GRANT .* ON (?:DATABASE )?" + NAME + r"(?:\.\*)? TO " + NAME + HOST, Session.grant),
-    (r"ALTER DATABASE .* OWNER TO .*", Session.nothing),
-    (r"ALTER TABLE [`\"]([^`\"]+)[`\"] FORCE", Session.rebuild_table),
-]
+# By the first word; of these the first that fits.
+ADMINISTRATION = {
+    "SET": [
+        (r"SET (?:SESSION )?lock_wait_timeout\s*=\s*(\d+)", Session.bound_waits),
+        (r"SET .*", Session.nothing),
+    ],
+    "FLUSH": [(r"FLUSH PRIVILEGES", Session.nothing)],
+    "END": [(r"END", Session.nothing)],
+    "SHOW": [(r"SHOW DATABASES", Session.show_databases)],
+    "SELECT": [(r"SELECT pg_terminate_backend\(.*datname = '([^']*)'", Session.end_sessions)],
+    "CREATE": [
+        (r"CREATE DATABASE " + NAME + r"(?: .*)?", Session.create_database),
+        (r"CREATE USER (IF NOT EXISTS )?" + NAME + HOST + r" (?:IDENTIFIED BY|WITH PASSWORD) '(.*)'", Session.create_user),
+    ],
+    "DROP": [
+        (r"DROP DATABASE (IF EXISTS )?" + NAME, Session.drop_database),
+        (r"DROP USER (IF EXISTS )?" + NAME + HOST, Session.drop_user),
+    ],
+    "ALTER": [
+        (r"ALTER USER " + NAME + HOST + r" (?:IDENTIFIED BY|WITH PASSWORD) '(.*)'", Session.change_password),
+        (r"ALTER DATABASE .* OWNER TO .*", Session.nothing),
+        (r"ALTER TABLE [`\"]([^`\"]+)[`\"] FORCE", Session.rebuild_table),
+    ],
+    "GRANT": [(r"GRANT .* ON (?:DATABASE )?" + NAME + r"(?:\.\*)? TO " + NAME + HOST, Session.grant)],
+}
 
 
 def translated(statement, values):
     """From the words of MariaDB and PostgreSQL to those of SQLite."""
     if values is not None:
         statement = statement.replace("%s", "?").replace("%%", "%")
-    statement = re.sub(r"\)\s*ENGINE\s*=.*$", ")", statement, flags=re.IGNORECASE | re.DOTALL)
-    return re.sub(r"^INSERT IGNORE\b", "INSERT OR IGNORE", statement, flags=re.IGNORECASE)
+    upper = statement.upper()
+    if "ENGINE" in upper:
+        statement = re.sub(r"\)\s*ENGINE\s*=.*$", ")", statement, flags=re.IGNORECASE | re.DOTALL)
+    if upper.startswith("INSERT IGNORE "):
+        statement = "INSERT OR IGNORE " + statement[len("INSERT IGNORE ") :]
+    return statement
+
+
+def first_word(statement):
+    return "".join(statement.split(None, 1)[:1]).upper()
 
 
 def fault_of(error):

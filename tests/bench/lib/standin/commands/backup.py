@@ -1,7 +1,6 @@
 """backup, restore."""
 
 import contextlib
-import gzip
 import os
 import time
 
@@ -22,6 +21,8 @@ def backup(context):
 
 def dump(run, site, directory=None):
     """Hazard: writes under the final name, so that a kill leaves half a dump that looks like one."""
+    import gzip
+
     config = place.config_of(site)
     run.password = config["db_password"]
     directory = directory or os.path.join(site, "private", "backups")
@@ -39,6 +40,8 @@ def dump(run, site, directory=None):
 
 def restore(context):
     """Drops the database, and loads the dump into a new one."""
+    import gzip
+
     values = ("--db-root-username", "--db-root-password", "--admin-password", "--install-app")
     given, words = options.parse(context.words, ("--force",), values)
     if not words:

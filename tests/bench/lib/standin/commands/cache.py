@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-from urllib.parse import urlsplit
 
 from .. import database, options, place
 
@@ -61,6 +60,8 @@ def connected(config):
 
 def answers(config):
     """A bench that names no cache is not asked for one here. Hazard: a URL without a port is not understood."""
+    from urllib.parse import urlsplit
+
     if "redis_cache" not in config:
         return True
     if urlsplit(config["redis_cache"]).port is None:

@@ -3,7 +3,6 @@
 Hazard: all that write a file truncate it first.
 """
 
-import ast
 import contextlib
 import os
 
@@ -16,13 +15,19 @@ def set_config(context):
     if len(words) != 2:
         options.refuse("Missing argument 'KEY' or 'VALUE'.")
     key, value = words
-    value = ast.literal_eval(value) if given.get("parse") else number_or_text(value)
+    value = literal(value) if given.get("parse") else number_or_text(value)
     if given.get("global"):
         with place.lock(os.path.join(place.bench(), "config"), "common_site_config", timeout=1):
             place.rewrite(context.run, place.COMMON, {**place.common_config(), key: value})
         return
     for site in context.need_sites():
         set_in_site(context.run, site, key, value)
+
+
+def literal(value):
+    import ast
+
+    return ast.literal_eval(value)
 
 
 def number_or_text(value):

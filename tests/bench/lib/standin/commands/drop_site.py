@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 
 from .. import database, options, place
 from .backup import dump
@@ -12,6 +11,8 @@ VALUES = ("--db-root-username/--root-login", "--db-root-password/--root-password
 
 
 def drop_site(context):
+    import shutil
+
     given, names = options.parse(context.words, FLAGS, VALUES)
     if not names:
         options.refuse("Missing argument 'SITE'.")

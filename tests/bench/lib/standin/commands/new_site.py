@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import sys
 
 from .. import database, environ, options, place, progress, schema
@@ -52,7 +51,7 @@ def write_config(run, site, given):
     if not os.path.exists(path):
         config = {
             "db_name": given.get("db-name") or default_name(site),
-            "db_password": given.get("db-password") or secrets.token_hex(8),
+            "db_password": given.get("db-password") or os.urandom(8).hex(),
             "db_type": given.get("db-type") or place.common_config().get("db_type") or "mariadb",
         }
         for key in ("db_host", "db_port"):
@@ -67,7 +66,7 @@ def write_config(run, site, given):
 def default_name(site):
     """The same wherever the volume is mounted in the same place. Hazard: newer benches make up a name."""
     if environ.is_new():
-        return "_" + secrets.token_hex(8)
+        return "_" + os.urandom(8).hex()
     return "_" + hashlib.sha1(os.path.realpath(site).encode()).hexdigest()[:16]
 
 
