@@ -1,5 +1,7 @@
 //! The boot that everything here is done to: two small steps, one after the other, led by the guard alone.
 
+use std::process::Command;
+
 use serde_json::json;
 
 use crate::replica::{Launch, Replica};
@@ -21,16 +23,27 @@ const SERVE: &str = "for name in ready site_done migrate_done; do [ -f \"$BELLWE
                      printf 'serve - %s 0 %s 0\\n' \"$IMAGE_REV\" \"$$\" >>\"$E2E/journal\"";
 
 /// Has a descendant that outlives it by a moment.
-const SITE: &str = "begin; { sleep 0.02; undone; journal gone; } & undone; journal end";
+const SITE: &str = "begin; { sleep 0.02; undone; } & journal member $!; undone; journal end";
+
+const CHILDLESS: &str = "begin; undone; journal end";
 
 /// Begins only after its predecessor.
 const MIGRATE: &str =
     "begin; [ -e \"$BELLWETHER_VOLUME/.site_done_$BELLWETHER_REV\" ] || journal early; undone; journal end";
 
 pub(crate) fn stack() -> Stack {
+    with_site(SITE)
+}
+
+/// Without that descendant, for those who strike at the processes of steps as well.
+pub(crate) fn childless() -> Stack {
+    with_site(CHILDLESS)
+}
+
+fn with_site(site: &str) -> Stack {
     let step = |name: &str, script: &str| Step::script(name, &format!("{WORDS}{script}")).with("max_attempts", json!(4));
     Stack::new()
-        .step(step("site", SITE))
+        .step(step("site", site))
         .step(step("migrate", MIGRATE).after(&["site"]))
         .env("STEP_STALE_SECS", STALE_SECS)
         .env("BELLWETHER_STOP_GRACE_SECS", "0.1")
@@ -45,4 +58,11 @@ pub(crate) fn launch(stack: &Stack) -> Launch<'_> {
 pub(crate) fn assert_finishes(stack: &Stack, rev: &str) {
     let mut replica: Replica = launch(stack).rev(rev).start();
     assert_eq!(replica.wait(), 0, "{}", replica.log());
+}
+
+/// Clears a failure as a person would.
+pub(crate) fn retry(stack: &Stack) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
+    let output = command.arg("retry").env_clear().envs(stack.environment()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }

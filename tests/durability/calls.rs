@@ -4,6 +4,7 @@ use crate::boot;
 use crate::cage::{TOLD, is_inside};
 use crate::pool::{each, is_whole};
 use crate::referee::Wreck;
+use crate::stack::Stack;
 use crate::trace::{Blow, CHANGES, PROCESSES, Point, READS, Strike, Whom, points};
 
 /// Most of them wait for a dead leader to grow stale.
@@ -18,6 +19,7 @@ fn errors(kind: &str) -> &'static [&'static str] {
         "flock" => &["ENOLCK", "EINTR"],
         "unlink" | "unlinkat" | "fchmod" | "fchown" | "utimensat" => &["EIO", "EROFS"],
         "read" => &["EIO", "EINTR"],
+        "wait4" | "waitid" => &["EINTR"],
         "clone" | "clone3" | "vfork" => &["EAGAIN"],
         "execve" => &["EIO", "ENOENT"],
         "socketpair" | "pipe2" => &["EMFILE"],
@@ -26,11 +28,16 @@ fn errors(kind: &str) -> &'static [&'static str] {
 }
 
 /// Each of them boots under its blow; then the next replica goes on. Gives how many have struck.
-fn strike_all(strikes: &[Strike]) -> usize {
+fn strike_all(stack: fn() -> Stack, strikes: &[Strike]) -> usize {
     each(SIDE_BY_SIDE, strikes, |strike| {
-        let stack = boot::stack();
+        let stack = stack();
         let struck = strike.befall(&stack);
-        Wreck::look(&stack).assert_goes_on(&stack);
+        let wreck = Wreck::look(&stack);
+        if strike.0.whom == Whom::Tree && stack.has(".failed_v1") {
+            // It has befallen every run of the step.
+            boot::retry(&stack);
+        }
+        wreck.assert_goes_on(&stack);
         struck
     })
 }
@@ -51,11 +58,12 @@ fn deaths(points: &[Point]) -> Vec<Strike> {
     points.iter().flat_map(both).collect()
 }
 
-/// In a short run one error for each point.
+/// In a short run one error for each point. A volume on which every new thread finds no room is waited for, for ever.
 fn failures(points: &[Point]) -> Vec<Strike> {
     let of = |point: &Point| -> Vec<Strike> {
         let all = errors(point.kind);
-        let chosen = if is_whole() { all } else { &all[point.nth % all.len()..][..1] };
+        let all: Vec<_> = all.iter().filter(|&&name| name != "ENOSPC" || point.nth > 1).copied().collect();
+        let chosen = if is_whole() { &all[..] } else { &all[point.nth % all.len()..][..1] };
         chosen.iter().map(|&name| Strike(point.clone(), Blow::Error(name))).collect()
     };
     points.iter().flat_map(of).collect()
@@ -66,10 +74,10 @@ fn a_replica_that_dies_at_any_change_of_a_file_leaves_the_truth() {
     if !is_inside("calls::a_replica_that_dies_at_any_change_of_a_file_leaves_the_truth") {
         return;
     }
-    let points = points(Whom::Leader, CHANGES);
+    let points = points(&boot::stack(), Whom::Leader, CHANGES);
     assert!(points.len() >= 100, "{}", points.len());
     let strikes = some(&deaths(&points), 3);
-    let struck = strike_all(&strikes);
+    let struck = strike_all(boot::stack, &strikes);
     tell("death at a change", points.len(), strikes.len(), struck);
 }
 
@@ -78,9 +86,9 @@ fn a_replica_with_any_change_of_a_file_refused_leaves_the_truth() {
     if !is_inside("calls::a_replica_with_any_change_of_a_file_refused_leaves_the_truth") {
         return;
     }
-    let points = points(Whom::Leader, CHANGES);
+    let points = points(&boot::stack(), Whom::Leader, CHANGES);
     let strikes = some(&failures(&points), 2);
-    let struck = strike_all(&strikes);
+    let struck = strike_all(boot::stack, &strikes);
     tell("a change refused", points.len(), strikes.len(), struck);
 }
 
@@ -89,9 +97,9 @@ fn a_replica_that_cannot_read_leaves_the_truth() {
     if !is_inside("calls::a_replica_that_cannot_read_leaves_the_truth") {
         return;
     }
-    let points = points(Whom::Leader, READS);
+    let points = points(&boot::stack(), Whom::Leader, READS);
     let strikes = some(&failures(&points), 4);
-    let struck = strike_all(&strikes);
+    let struck = strike_all(boot::stack, &strikes);
     tell("a read refused", points.len(), strikes.len(), struck);
 }
 
@@ -100,8 +108,8 @@ fn shims_and_steps_that_die_or_cannot_begin_leave_the_truth() {
     if !is_inside("calls::shims_and_steps_that_die_or_cannot_begin_leave_the_truth") {
         return;
     }
-    let points: Vec<Point> = points(Whom::Tree, PROCESSES);
+    let points: Vec<Point> = points(&boot::childless(), Whom::Tree, PROCESSES);
     let strikes = some(&[deaths(&points), failures(&points)].concat(), 2);
-    let struck = strike_all(&strikes);
+    let struck = strike_all(boot::childless, &strikes);
     tell("processes", points.len(), strikes.len(), struck);
 }

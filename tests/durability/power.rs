@@ -66,7 +66,7 @@ fn what_was_announced_is_there_after_a_loss_of_power_at_any_change_of_a_file() {
     if !is_inside("power::what_was_announced_is_there_after_a_loss_of_power_at_any_change_of_a_file") {
         return;
     }
-    let points = points(Whom::Leader, CHANGES);
+    let points = points(&boot::stack(), Whom::Leader, CHANGES);
     let all = points.iter().flat_map(|point| {
         [false, true].map(|takes_over| Loss { strike: Strike(point.clone(), Blow::Halt), takes_over })
     });
@@ -106,7 +106,7 @@ fn lose_at(moment: &Moment) -> bool {
     true
 }
 
-/// Lines of a boot: `start`, `end` and `gone` of the first step, `start` and `end` of the second, `serve`.
+/// Lines of a boot: `start`, `member` and `end` of the first step, `start` and `end` of the second, `serve`.
 const LINES: usize = 6;
 
 const SAID: [&str; 5] = ["FOLLOWER", "LEADER", "step started", "step ended", "handing off"];

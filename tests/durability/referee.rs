@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::boot::{self, STEPS};
 use crate::journal::Entry;
 use crate::stack::Stack;
+use crate::wait::is_alive;
 
 /// The volume of a replica that is dead, before the next is started.
 #[derive(Debug)]
@@ -14,7 +15,6 @@ pub(crate) struct Wreck {
     done: [bool; 2],
     top_epoch: u64,
     records: [Option<Value>; 2],
-    /// Leaderships that ended badly in an orderly manner give attempts back.
     serves: usize,
 }
 
@@ -45,9 +45,10 @@ fn assert_true(stack: &Stack, rev: &str) {
     assert!(done(stack, "site", rev) || !done(stack, "migrate", rev), "P3: migrate is done, but not site");
     for step in STEPS.iter().filter(|step| done(stack, step, rev)) {
         let last = of("start", step).pop().unwrap_or_else(|| panic!("P3: {step} is done and was never started"));
-        let has = |what: &str| of(what, step).iter().any(|entry| entry.pid == last.pid);
-        assert!(has("end"), "P3: {step} is done, but its last run has not ended well: {entries:#?}");
-        assert!(*step != "site" || has("gone"), "P3: {step} is done, but a descendant was alive: {entries:#?}");
+        let ended = of("end", step).iter().any(|entry| entry.pid == last.pid);
+        assert!(ended, "P3: {step} is done, but its last run has not ended well: {entries:#?}");
+        let alive = of("member", step).into_iter().find(|entry| is_alive(entry.pid));
+        assert!(alive.is_none(), "P3: {step} is done, but a descendant is alive: {alive:?}");
     }
     for name in stack.names(".").iter().filter(|name| name.ends_with(&format!("_{rev}"))) {
         let content = fs::read_to_string(stack.path(name)).unwrap();
@@ -91,7 +92,7 @@ impl Wreck {
         assert_nothing_in_the_way(stack, "v2");
     }
 
-    /// Whether so many runs of a step that is not done are known to its record.
+    /// Whether so many runs of a step that is not done are known to its record. One that we stopped was given back.
     fn is_counted(&self, step: usize, runs: usize) -> bool {
         let Some(record) = &self.records[step] else { return runs == 0 };
         let given_back = u64::from(record["last_end"] == "stopped");

@@ -164,9 +164,8 @@ impl Strike {
 }
 
 /// All points of these kinds in one boot.
-pub(crate) fn points(whom: Whom, kinds: &[&'static str]) -> Vec<Point> {
-    let stack = boot::stack();
-    let mut traced = watch(&stack, boot::launch(&stack), whom, kinds);
+pub(crate) fn points(stack: &Stack, whom: Whom, kinds: &[&'static str]) -> Vec<Point> {
+    let mut traced = watch(stack, boot::launch(stack), whom, kinds);
     traced.wait();
     assert!(traced.replica.has_said("handing off"), "{}", traced.replica.log());
     wait_until("the command", || stack.journal().count("serve", "-") == 1);
