@@ -41,7 +41,8 @@ pub(crate) fn childless() -> Stack {
 }
 
 fn with_site(site: &str) -> Stack {
-    let step = |name: &str, script: &str| Step::script(name, &format!("{WORDS}{script}")).with("max_attempts", json!(4));
+    let step =
+        |name: &str, script: &str| Step::script(name, &format!("{WORDS}{script}")).with("max_attempts", json!(4));
     Stack::new()
         .step(step("site", site))
         .step(step("migrate", MIGRATE).after(&["site"]))

@@ -17,14 +17,18 @@ mod referee;
 mod trace;
 
 #[path = "../it/election.rs"]
+#[expect(dead_code, reason = "other targets use the rest")]
 mod election;
 #[path = "../it/journal.rs"]
 mod journal;
 #[path = "../it/replica.rs"]
+#[expect(dead_code, reason = "other targets use the rest")]
 mod replica;
 #[path = "../it/stack.rs"]
+#[expect(dead_code, reason = "other targets use the rest")]
 mod stack;
 #[path = "../it/wait.rs"]
+#[expect(dead_code, reason = "other targets use the rest")]
 mod wait;
 #[path = "../waiting/mod.rs"]
 mod waiting;

@@ -19,14 +19,12 @@ pub(crate) fn each<T: Display + Sync>(side_by_side: usize, cases: &[T], work: im
         for _ in 0..side_by_side {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    match catch_unwind(AssertUnwindSafe(|| work(case))) {
-                        Ok(hit) => hits.fetch_add(usize::from(hit), Ordering::Relaxed),
-                        Err(_) => {
-                            println!("^^^ this was: {case}");
-                            failed.lock().unwrap().push(case.to_string());
-                            0
-                        }
+                    let Ok(hit) = catch_unwind(AssertUnwindSafe(|| work(case))) else {
+                        println!("^^^ this was: {case}");
+                        failed.lock().unwrap().push(case.to_string());
+                        continue;
                     };
+                    hits.fetch_add(usize::from(hit), Ordering::Relaxed);
                 }
             });
         }

@@ -72,7 +72,11 @@ fn what_was_announced_is_there_after_a_loss_of_power_at_any_change_of_a_file() {
     });
     let losses: Vec<Loss> = all.step_by(if is_whole() { 1 } else { 9 }).collect();
     let struck = each(SIDE_BY_SIDE, &losses, lose);
-    println!("{TOLD}loss of power at a change: {} points, {struck} of {} strikes have struck", points.len(), losses.len());
+    println!(
+        "{TOLD}loss of power at a change: {} points, {struck} of {} strikes have struck",
+        points.len(),
+        losses.len()
+    );
     assert!(struck * 100 >= losses.len() * 85, "{struck} of {}", losses.len());
 }
 

@@ -52,7 +52,8 @@ fn assert_true(stack: &Stack, rev: &str) {
     }
     for name in stack.names(".").iter().filter(|name| name.ends_with(&format!("_{rev}"))) {
         let content = fs::read_to_string(stack.path(name)).unwrap();
-        let marker: Value = serde_json::from_str(&content).unwrap_or_else(|error| panic!("{name} is torn: {error}: {content:?}"));
+        let marker: Value =
+            serde_json::from_str(&content).unwrap_or_else(|error| panic!("{name} is torn: {error}: {content:?}"));
         assert!(marker["rev"] == rev && content.ends_with('\n'), "{name}: {content:?}");
     }
     assert!(entries.iter().all(|entry| entry.what != "early"), "P4: somebody was early: {entries:#?}");
@@ -79,8 +80,16 @@ impl Wreck {
         for (number, step) in STEPS.into_iter().enumerate() {
             let (old, new): (Vec<Entry>, Vec<Entry>) =
                 journal.of("start", step).into_iter().partition(|entry| entry.epoch <= self.top_epoch);
-            assert!(new.len() == usize::from(!self.done[number]), "P3, P7: {step} was begun {} times: {self:?}", new.len());
-            assert!(self.done[number] || self.is_counted(number, old.len()), "P11: {} runs of {step}: {self:?}", old.len());
+            assert!(
+                new.len() == usize::from(!self.done[number]),
+                "P3, P7: {step} was begun {} times: {self:?}",
+                new.len()
+            );
+            assert!(
+                self.done[number] || self.is_counted(number, old.len()),
+                "P11: {} runs of {step}: {self:?}",
+                old.len()
+            );
             let epochs: Vec<u64> = new.iter().map(|entry| entry.epoch).collect();
             assert!(epochs.iter().all(|&epoch| epoch > self.top_epoch), "P9: {epochs:?} after {self:?}");
         }
@@ -129,7 +138,11 @@ impl Witness {
     /// Nothing of it may be gone after a loss of power. P9 and P11 of what is not done are in the wreck's own judgement.
     pub(crate) fn assert_kept(&self, stack: &Stack) {
         assert!(!self.announced || stack.has(".ready_v1"), "P2: announced and lost: {self:?}, {:?}", stack.names("."));
-        assert!(self.starts[1] == 0 || done(stack, "site", "v1"), "done, acted upon and lost: {self:?}, {:?}", stack.names("."));
+        assert!(
+            self.starts[1] == 0 || done(stack, "site", "v1"),
+            "done, acted upon and lost: {self:?}, {:?}",
+            stack.names(".")
+        );
         assert!(top_epoch(stack) >= self.epoch, "P9: epoch {} is forgotten: {}", self.epoch, top_epoch(stack));
     }
 }

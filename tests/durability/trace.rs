@@ -14,19 +14,61 @@ use crate::wait::{wait_for, wait_until};
 
 /// Calls that change files, or say who may.
 pub(crate) const CHANGES: &[&str] = &[
-    "openat", "write", "pwrite64", "ftruncate", "fsync", "fdatasync", "fchmod", "fchown", "link", "linkat", "rename",
-    "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat", "utimensat", "flock",
+    "openat",
+    "write",
+    "pwrite64",
+    "ftruncate",
+    "fsync",
+    "fdatasync",
+    "fchmod",
+    "fchown",
+    "link",
+    "linkat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "mkdirat",
+    "utimensat",
+    "flock",
 ];
 
 /// Calls by which files are looked at.
 pub(crate) const READS: &[&str] = &[
-    "openat", "read", "pread64", "getdents64", "statx", "newfstatat", "fstat", "lstat", "stat", "statfs", "fstatfs", "lseek",
-    "faccessat", "faccessat2", "access",
+    "openat",
+    "read",
+    "pread64",
+    "getdents64",
+    "statx",
+    "newfstatat",
+    "fstat",
+    "lstat",
+    "stat",
+    "statfs",
+    "fstatfs",
+    "lseek",
+    "faccessat",
+    "faccessat2",
+    "access",
 ];
 
 /// Calls by which processes are begun and ended, those of shims as well.
-pub(crate) const PROCESSES: &[&str] =
-    &["execve", "clone", "clone3", "vfork", "prctl", "setsid", "socketpair", "pipe2", "wait4", "waitid", "kill", "flock"];
+pub(crate) const PROCESSES: &[&str] = &[
+    "execve",
+    "clone",
+    "clone3",
+    "vfork",
+    "prctl",
+    "setsid",
+    "socketpair",
+    "pipe2",
+    "wait4",
+    "waitid",
+    "kill",
+    "flock",
+];
 
 /// Who is followed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -113,6 +155,15 @@ impl Traced {
         })
     }
 
+    /// Kills whoever stands still, be it one shim after the other.
+    fn kill_halted(&self) {
+        for line in self.lines().iter().filter(|line| line.ends_with(STOPPED)) {
+            let thread: i32 = line.split(' ').next().unwrap().parse().unwrap();
+            // It may be dead already.
+            let _ = kill_process(Pid::from_raw(thread).unwrap(), Signal::KILL);
+        }
+    }
+
     /// Waits for the end of all that is followed; the command may not be.
     pub(crate) fn wait(&mut self) {
         self.replica.wait_end();
@@ -149,18 +200,27 @@ impl Strike {
     /// Boots under it, to the end of the replica. Whether it has struck.
     pub(crate) fn befall(&self, stack: &Stack) -> bool {
         let mut traced = self.start(stack, boot::launch(stack));
-        if self.1 == Blow::DeathAfter && traced.wait_halted() {
-            let line = traced.lines().into_iter().find(|line| line.ends_with(STOPPED)).unwrap();
-            let thread: i32 = line.split(' ').next().unwrap().parse().unwrap();
-            kill_process(Pid::from_raw(thread).unwrap(), Signal::KILL).unwrap();
+        if self.1 == Blow::DeathAfter {
+            wait_until("an end", || {
+                traced.kill_halted();
+                !traced.replica.is_running()
+            });
         }
         traced.wait();
         if self.0.whom == Whom::Leader && !matches!(self.1, Blow::DeathBefore | Blow::DeathAfter) {
             // strace lets go of the replica when that becomes the command.
             wait_until("the end of the command", || traced.replica.tree().is_empty());
         }
+        assert_no_bug(&traced.replica.log());
         traced.is_hit(self.1)
     }
+}
+
+/// An error is no bug. But the runtime panics where it cannot wake itself up by a write into the kernel's memory, or has no
+/// descriptors to begin with.
+fn assert_no_bug(log: &str) {
+    let mut panics = log.lines().filter(|line| line.contains("panicked"));
+    assert!(panics.all(|line| line.contains("/tokio-")), "{log}");
 }
 
 /// All points of these kinds in one boot.
