@@ -66,7 +66,7 @@ fn what_was_announced_is_there_after_a_loss_of_power_at_any_change_of_a_file() {
     if !is_inside("power::what_was_announced_is_there_after_a_loss_of_power_at_any_change_of_a_file") {
         return;
     }
-    let points = points(&boot::stack(), Whom::Leader, CHANGES);
+    let points = points(boot::stack, Whom::Leader, CHANGES);
     let all = points.iter().flat_map(|point| {
         [false, true].map(|takes_over| Loss { strike: Strike(point.clone(), Blow::Halt), takes_over })
     });

@@ -223,13 +223,17 @@ fn assert_no_bug(log: &str) {
     assert!(panics.all(|line| line.contains("/tokio-")), "{log}");
 }
 
-/// All points of these kinds in one boot.
-pub(crate) fn points(stack: &Stack, whom: Whom, kinds: &[&'static str]) -> Vec<Point> {
-    let mut traced = watch(stack, boot::launch(stack), whom, kinds);
-    traced.wait();
-    assert!(traced.replica.has_said("handing off"), "{}", traced.replica.log());
-    wait_until("the command", || stack.journal().count("serve", "-") == 1);
-    traced.points(whom, kinds)
+/// All points of these kinds that every boot comes by: how often one beats or wakes up depends on how long it takes.
+pub(crate) fn points(stack: fn() -> Stack, whom: Whom, kinds: &[&'static str]) -> Vec<Point> {
+    let boots = [(); 3].map(|()| {
+        let stack = stack();
+        let mut traced = watch(&stack, boot::launch(&stack), whom, kinds);
+        traced.wait();
+        assert!(traced.replica.has_said("handing off"), "{}", traced.replica.log());
+        wait_until("the command", || stack.journal().count("serve", "-") == 1);
+        traced.points(whom, kinds)
+    });
+    boots.into_iter().min_by_key(Vec::len).unwrap()
 }
 
 /// Starts a replica whose calls of these kinds are only watched.
