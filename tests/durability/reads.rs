@@ -41,10 +41,10 @@ fn points_of(stack: &Stack, launch: Launch<'_>) -> Vec<Point> {
     traced.points(Whom::Leader, READS)
 }
 
-/// In a short run one error for each point.
+/// In a short run one error for each point, and not the one that is an answer.
 fn strikes(points: &[Point]) -> Vec<Strike> {
     let of = |point: &Point| -> Vec<Strike> {
-        let chosen = if is_whole() { &ERRORS[..] } else { &ERRORS[point.nth % ERRORS.len()..][..1] };
+        let chosen = if is_whole() { &ERRORS[..] } else { &ERRORS[..1] };
         chosen.iter().map(|error| Strike(point.clone(), Blow::Error(error))).collect()
     };
     points.iter().flat_map(of).collect()
