@@ -160,7 +160,7 @@ impl Volume {
         for step in self.plan().ids() {
             let path = self.done_path(step);
             match files::open_to_read(&path)? {
-                // Whoever wrote it may have been cut off before the sync.
+                // Whoever wrote it may have been cut off before the sync. Of its name, the allotment of our epoch saw to that.
                 Some(file) => file.sync_all().map_err(VolumeError::io("sync", &path))?,
                 None => return Err(VolumeError::Vanished { path }),
             }

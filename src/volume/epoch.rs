@@ -26,7 +26,8 @@ struct Trace {
 }
 
 impl Volume {
-    /// Allots a new epoch, higher than any on the volume and than `at_least`; on return it survives a power loss.
+    /// Allots a new epoch, higher than any on the volume and than `at_least`; on return it survives a power loss, and so
+    /// do the markers that earlier leaderships left.
     ///
     /// Called once per leadership, after the guard is taken. Somebody may have removed `.bellwether` under a frozen
     /// leader: markers and claims tell how far its numbers had come, so that its late commit finds no claim by that name.
@@ -35,6 +36,8 @@ impl Volume {
     ///
     /// A [`VolumeError`].
     pub fn allot_epoch(&self, at_least: Epoch) -> Result<Epoch, VolumeError> {
+        // Whoever wrote the last of them may have died before the sync, and this leadership builds on them.
+        files::sync_directory(self.root())?;
         let directory = self.private("epochs");
         let mut floor = at_least.max(self.highest_epoch()?).max(self.highest_trace()?);
         loop {

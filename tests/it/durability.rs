@@ -2,8 +2,10 @@
 //! after that. Seen from outside, in the order of the system calls.
 
 use std::fs;
+use std::path::Path;
 
 use crate::stack::{Stack, Step};
+use crate::wait::wait_until;
 
 /// The calls that matter, one a line, with the paths of descriptors.
 fn boot() -> (Vec<String>, String) {
@@ -57,6 +59,41 @@ fn the_last_done_marker_is_on_the_disk_before_ready_is_announced() {
     let synced =
         position(&calls, done, "the sync of the root", |line| line.contains("sync(") && line.contains(&directory));
     assert!(done < synced && synced < ready, "{done} {synced} {ready}");
+}
+
+#[test]
+fn what_a_dead_leader_has_done_is_on_the_disk_before_its_successor_announces_ready() {
+    let (calls, _) = boot();
+    let (done, _) = published(&calls, ".migrate_done_v1");
+    let thread = calls[done].split_once(' ').unwrap().0;
+    let is_rename =
+        |line: &&String| line.strip_prefix(thread).is_some_and(|call| call.trim_start().starts_with("rename("));
+    // strace counts by thread.
+    let stop = format!("inject=rename:signal=STOP:when={}", calls[..=done].iter().filter(is_rename).count());
+
+    let stack = Stack::new().step(Step::gated("migrate"));
+    let [first, second] = ["first", "second"].map(|name| stack.scratch().join(name));
+    let [first_trace, second_trace] = [&first, &second].map(|path| path.to_str().unwrap());
+    // Stands still with the marker in its place, before it has synced anything of that.
+    let stop = ["strace", "-f", "-e", "trace=rename", "-e", &stop, "-o", first_trace];
+    let mut leader = stack.replica().under(&stop).start();
+    stack.journal().wait("start", "migrate", 1);
+    let calls = "trace=fsync,fdatasync,rename,flock";
+    let mut follower = stack.replica().under(&["strace", "-f", "-y", "-e", calls, "-o", second_trace]).start();
+    let has = |path: &Path, text: &str| fs::read_to_string(path).is_ok_and(|trace| trace.contains(text));
+    wait_until("a follower that waits for the guard", || has(&second, "flock("));
+    stack.open_gate("migrate");
+    wait_until("a leader that stands still", || has(&first, "stopped by SIGSTOP"));
+    assert!(stack.has(".migrate_done_v1"));
+    leader.kill_tree();
+    assert_eq!(follower.wait(), 0, "{}", follower.log());
+    let calls: Vec<String> = fs::read_to_string(&second).unwrap().lines().map(ToOwned::to_owned).collect();
+    let locked = position(&calls, 0, "the wait for the guard", |line| line.contains("flock("));
+    let (ready, _) = published(&calls, ".ready_v1");
+    let root = format!("<{}>", fs::canonicalize(stack.volume()).unwrap().display());
+    let synced =
+        position(&calls, locked, "the sync of the root", |line| line.contains("sync(") && line.contains(&root));
+    assert!(locked < synced && synced < ready, "{locked} {synced} {ready}:\n{}", calls.join("\n"));
 }
 
 /// The directory that `name` is published in.

@@ -1,0 +1,69 @@
+//! The boot that everything here is done to: two small steps, one after the other, led by the guard alone.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::replica::{Launch, Replica};
+use crate::stack::{Stack, Step};
+
+pub(crate) const STEPS: [&str; 2] = ["site", "migrate"];
+
+/// Whoever is killed in the middle of it is not waited for long.
+const STALE_SECS: &str = "1";
+
+/// No process but the shell's for the times, which nobody asks for here; and nothing is done that has been done.
+const WORDS: &str = "journal() { printf '%s %s %s %s %s 0\\n' \"$1\" \"$BELLWETHER_STEP\" \"$BELLWETHER_REV\" \
+                     \"$BELLWETHER_EPOCH\" \"${2:-$$}\" >>\"$E2E/journal\"; }\n\
+                     undone() { [ ! -e \"$BELLWETHER_VOLUME/.${BELLWETHER_STEP}_done_$BELLWETHER_REV\" ] || journal early; }\n";
+
+/// What the command writes, and whether it may.
+const SERVE: &str = "for name in ready site_done migrate_done; do [ -f \"$BELLWETHER_VOLUME/.${name}_$IMAGE_REV\" ] || \
+                     printf 'early - %s 0 %s 0\\n' \"$IMAGE_REV\" \"$$\" >>\"$E2E/journal\"; done\n\
+                     printf 'serve - %s 0 %s 0\\n' \"$IMAGE_REV\" \"$$\" >>\"$E2E/journal\"";
+
+/// Has a descendant that outlives it by a moment.
+const SITE: &str = "begin; { sleep 0.02; undone; } & journal member $!; undone; journal end";
+
+const CHILDLESS: &str = "begin; undone; journal end";
+
+/// Begins only after its predecessor.
+const MIGRATE: &str =
+    "begin; [ -e \"$BELLWETHER_VOLUME/.site_done_$BELLWETHER_REV\" ] || journal early; undone; journal end";
+
+pub(crate) fn stack() -> Stack {
+    with_site(SITE)
+}
+
+/// Without that descendant, for those who strike at the processes of steps as well.
+pub(crate) fn childless() -> Stack {
+    with_site(CHILDLESS)
+}
+
+fn with_site(site: &str) -> Stack {
+    let step =
+        |name: &str, script: &str| Step::script(name, &format!("{WORDS}{script}")).with("max_attempts", json!(4));
+    Stack::new()
+        .step(step("site", site))
+        .step(step("migrate", MIGRATE).after(&["site"]))
+        .env("STEP_STALE_SECS", STALE_SECS)
+        .env("BELLWETHER_STOP_GRACE_SECS", "0.1")
+        .env("BELLWETHER_BACKOFF_SECS", "0.1")
+}
+
+pub(crate) fn launch(stack: &Stack) -> Launch<'_> {
+    stack.replica().command(&["/bin/sh", "-c", SERVE])
+}
+
+/// Starts a replica that has to come to its command.
+pub(crate) fn assert_finishes(stack: &Stack, rev: &str) {
+    let mut replica: Replica = launch(stack).rev(rev).start();
+    assert_eq!(replica.wait(), 0, "{}", replica.log());
+}
+
+/// Clears a failure as a person would.
+pub(crate) fn retry(stack: &Stack) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
+    let output = command.arg("retry").env_clear().envs(stack.environment()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}

@@ -1,0 +1,34 @@
+//! Durability: at every system call of a boot the call fails, the replica dies or the power goes; then it is started
+//! again, and what had been promised holds.
+//!
+//! `tests/run durability` runs some of the points, `BELLWETHER_DURABILITY=all tests/run durability` all of them. Every test
+//! is in namespaces of its own, with its files in memory: mounts, loop devices and processes go with it, however it ends.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "a test that fails shows what its replicas said")]
+
+mod boot;
+mod cage;
+mod calls;
+mod disk;
+mod pool;
+mod power;
+mod reads;
+mod referee;
+mod trace;
+
+#[path = "../it/election.rs"]
+#[expect(dead_code, reason = "other targets use the rest")]
+mod election;
+#[path = "../it/journal.rs"]
+mod journal;
+#[path = "../it/replica.rs"]
+#[expect(dead_code, reason = "other targets use the rest")]
+mod replica;
+#[path = "../it/stack.rs"]
+#[expect(dead_code, reason = "other targets use the rest")]
+mod stack;
+#[path = "../it/wait.rs"]
+#[expect(dead_code, reason = "other targets use the rest")]
+mod wait;
+#[path = "../waiting/mod.rs"]
+mod waiting;

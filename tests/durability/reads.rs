@@ -1,0 +1,127 @@
+//! What only looks, the probe and the start of a replica, fails to read: nobody serves before it is ready.
+
+use std::fs;
+use std::process::{Command, ExitStatus};
+
+use crate::boot;
+use crate::cage::{TOLD, is_inside};
+use crate::pool::{each, is_whole};
+use crate::replica::Launch;
+use crate::stack::Stack;
+use crate::trace::{Blow, Point, READS, Strike, Whom, watch};
+use crate::wait::wait_until;
+
+const SIDE_BY_SIDE: usize = 6;
+
+const ERRORS: [&str; 3] = ["EIO", "ENOENT", "ESTALE"];
+
+/// A volume on which everything is done but ready.
+fn unready() -> Stack {
+    let stack = ready();
+    fs::remove_file(stack.path(".ready_v1")).unwrap();
+    stack
+}
+
+fn ready() -> Stack {
+    let stack = boot::stack();
+    boot::assert_finishes(&stack, "v1");
+    stack
+}
+
+/// A replica that may not lead and does not wait for long.
+fn follower(stack: &Stack) -> Launch<'_> {
+    boot::launch(stack).flag("--is-leader=0").env("BELLWETHER_READY_TIMEOUT_SECS", "0.2")
+}
+
+/// All points of what a replica does before it comes to its command, or gives up.
+fn points_of(stack: &Stack, launch: Launch<'_>) -> Vec<Point> {
+    let mut traced = watch(stack, launch, Whom::Leader, READS);
+    traced.wait();
+    wait_until("its end", || traced.replica.tree().is_empty());
+    traced.points(Whom::Leader, READS)
+}
+
+/// In a short run one error for each point, and not the one that is an answer.
+fn strikes(points: &[Point]) -> Vec<Strike> {
+    let of = |point: &Point| -> Vec<Strike> {
+        let chosen = if is_whole() { &ERRORS[..] } else { &ERRORS[..1] };
+        chosen.iter().map(|error| Strike(point.clone(), Blow::Error(error))).collect()
+    };
+    points.iter().flat_map(of).collect()
+}
+
+/// Runs the probe with this call failing. Whether it has failed, and how the probe ended.
+fn probe(stack: &Stack, words: &[&str], Strike(point, blow): &Strike) -> (bool, ExitStatus) {
+    let Blow::Error(error) = blow else { panic!("not for a probe: {blow:?}") };
+    let inject = format!("inject={}:error={error}:when={}", point.kind, point.nth);
+    let mut command = Command::new("strace");
+    command.args(["-f", "-e", "trace=all", "-e", &inject, env!("CARGO_BIN_EXE_bellwether")]).args(words);
+    let output = command.env_clear().envs(stack.environment()).output().unwrap();
+    (String::from_utf8_lossy(&output.stderr).contains("(INJECTED)"), output.status)
+}
+
+/// How often the dynamic linker and the probe make each call, and far more than they do.
+fn points_of_probe() -> Vec<Point> {
+    let of_kind = |&kind: &&'static str| (1..=12).map(move |nth| Point { whom: Whom::Leader, kind, nth });
+    READS.iter().flat_map(of_kind).collect()
+}
+
+#[test]
+fn a_probe_that_cannot_read_never_says_ready_of_what_is_not() {
+    if !is_inside("reads::a_probe_that_cannot_read_never_says_ready_of_what_is_not") {
+        return;
+    }
+    let (unready, ready) = (unready(), ready());
+    let strikes = strikes(&points_of_probe());
+    let struck = each(SIDE_BY_SIDE, &strikes, |strike| {
+        let struck = [&["ready"][..], &["ready", "-v"]].map(|words| {
+            let (struck, status) = probe(&unready, words, strike);
+            assert!(!status.success(), "{words:?}: {status}");
+            // Of what is ready it may say that it cannot tell.
+            assert!(probe(&ready, words, strike).1.code().is_some(), "{words:?}: {status}");
+            struck
+        });
+        struck.contains(&true)
+    });
+    println!("{TOLD}reads of the probe: {struck} points and errors");
+    assert!(struck >= 18, "{struck}");
+}
+
+#[test]
+fn a_replica_that_cannot_read_never_serves_what_is_not_ready() {
+    if !is_inside("reads::a_replica_that_cannot_read_never_serves_what_is_not_ready") {
+        return;
+    }
+    let first = unready();
+    let strikes = strikes(&points_of(&first, follower(&first)));
+    let struck = each(SIDE_BY_SIDE, &strikes, |strike| {
+        let stack = unready();
+        let mut traced = strike.start(&stack, follower(&stack));
+        traced.wait();
+        wait_until("its end", || traced.replica.tree().is_empty());
+        assert_eq!(stack.journal().count("serve", "-"), 1, "P4: {}", traced.replica.log());
+        traced.is_hit(strike.1)
+    });
+    println!("{TOLD}reads of a follower: {struck} of {} have failed", strikes.len());
+    assert!(struck * 100 >= strikes.len() * 85, "{struck} of {}", strikes.len());
+}
+
+#[test]
+fn a_warm_start_that_cannot_read_does_nothing_twice() {
+    if !is_inside("reads::a_warm_start_that_cannot_read_does_nothing_twice") {
+        return;
+    }
+    let first = ready();
+    let strikes = strikes(&points_of(&first, boot::launch(&first)));
+    let struck = each(SIDE_BY_SIDE, &strikes, |strike| {
+        let stack = ready();
+        let struck = strike.befall(&stack);
+        let journal = stack.journal();
+        assert_eq!((journal.count("start", "site"), journal.count("start", "migrate")), (1, 1));
+        assert_eq!(journal.entries().iter().filter(|entry| entry.what == "early").count(), 0);
+        boot::assert_finishes(&stack, "v1");
+        struck
+    });
+    println!("{TOLD}reads of a warm start: {struck} of {} have failed", strikes.len());
+    assert!(struck * 100 >= strikes.len() * 85, "{struck} of {}", strikes.len());
+}
