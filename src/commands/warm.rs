@@ -41,13 +41,13 @@ pub(super) fn look(settings: &Warm) -> Start {
     if !matches!(is_ready(settings), Ok(true)) {
         return Start::Cold;
     }
-    let standing = volume::standing_at(&settings.volume, &settings.rev);
-    let Ok(Standing::Older { newest }) = standing else { return Start::Now };
-    let newest = newest.to_string();
-    match settings.on_downgrade {
+    match (volume::standing_at(&settings.volume, &settings.rev), settings.on_downgrade) {
+        (Ok(Standing::New | Standing::Newest), _) | (Err(_), OnDowngrade::Warn) => Start::Now,
+        // Whoever wants to be refused is not let through because nobody can tell.
+        (Err(_), OnDowngrade::Refuse) => Start::Cold,
         // Going back has to be written down by a leader.
-        _ if settings.allow_rollback => Start::Cold,
-        OnDowngrade::Warn => Start::Downgraded(newest),
-        OnDowngrade::Refuse => Start::Refused(newest),
+        (Ok(Standing::Older { .. }), _) if settings.allow_rollback => Start::Cold,
+        (Ok(Standing::Older { newest }), OnDowngrade::Warn) => Start::Downgraded(newest.to_string()),
+        (Ok(Standing::Older { newest }), OnDowngrade::Refuse) => Start::Refused(newest.to_string()),
     }
 }

@@ -121,6 +121,19 @@ fn an_older_revision_that_is_ready_serves_with_a_warning_or_refuses() {
 }
 
 #[test]
+fn whoever_refuses_a_downgrade_does_not_serve_when_nobody_can_tell_which_revision_is_the_newest() {
+    let stack = after_two_revisions();
+    let revisions = stack.path(".bellwether/revisions");
+    fs::remove_file(&revisions).unwrap();
+    fs::create_dir(&revisions).unwrap();
+    let (exit, log) = end(stack.replica().env("BELLWETHER_ON_DOWNGRADE", "refuse"));
+    assert!(exit == 74 && log.contains(".bellwether/revisions"), "{exit} {log}");
+    assert_eq!(stack.journal().count("serve", "-"), 2);
+    let (exit, log) = end(stack.replica());
+    assert_eq!(exit, 0, "a ready revision needs nothing else, if nobody asks for it: {log}");
+}
+
+#[test]
 fn a_rollback_that_is_allowed_is_written_down() {
     let stack = after_two_revisions();
     let (exit, log) = end(stack.replica().env("BELLWETHER_ALLOW_ROLLBACK", "1"));
