@@ -12,5 +12,11 @@ mod mutate;
 mod odd_files;
 mod places;
 mod properties;
+#[expect(dead_code, reason = "what other tests use")]
+#[path = "../redis_server/mod.rs"]
+mod redis_server;
 mod replica;
 mod revisions;
+mod secrets;
+#[path = "../waiting/mod.rs"]
+mod waiting;

@@ -31,7 +31,6 @@ pub(crate) const FILES: [&str; 15] = [
 ];
 
 /// What mutations begin with.
-#[cfg_attr(not(test), expect(dead_code, reason = "a fuzzer has seeds of its own"))]
 pub(crate) const SEEDS: &[&str] = &[
     r#"{"schema":1,"step":"migrate","rev":"v1","epoch":3,"replica":{"id":"65432109-8765-4321-8765-432109876543","host":"w","pid":7},"attempt":2,"started_at":"2024-05-01T10:00:00Z","beat_every":0.2,"done":"migrate_done","how":"ran","parts":[{"name":"a","state":"running","note":"1 of 2"}],"undo":["bench restore"]}"#,
     r#"{"schema":1,"rev":"v1","epoch":3,"attempts":1,"not_before":1714557600000,"deferred_ms":5,"last_end":{"exit":1},"started_at":1714557600000,"earlier":[{"rev":"v0","attempts":2}]}"#,

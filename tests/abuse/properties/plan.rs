@@ -13,7 +13,6 @@ pub(crate) const PATH: &str = "shop/plan.json";
 pub(crate) const DEFAULTS: StepDefaults = StepDefaults { timeout: Some(Duration::from_secs(5)), max_attempts: 3 };
 
 /// What mutations begin with.
-#[cfg_attr(not(test), expect(dead_code, reason = "a fuzzer has seeds of its own"))]
 pub(crate) const SEEDS: &[&str] = &[
     r#"{"steps":[{"name":"a","run":["x"]}]}"#,
     r#"{

@@ -17,7 +17,6 @@ use uuid::Uuid;
 use super::{TOKEN, is_message};
 
 /// What mutations begin with: a mode, then what is answered to one reading after another, with 0xff between.
-#[cfg_attr(not(test), expect(dead_code, reason = "a fuzzer has seeds of its own"))]
 pub(crate) const SEEDS: &[&[u8]] = &[
     b"\x01+OK\r\n+PONG\r\n\xff*3\r\n:1\r\n$1\r\n7\r\n:0\r\n",
     b"\x01+OK\r\n+PONG\r\n\xff*3\r\n:0\r\n$105\r\n{\"token\":\"65432109-8765-4321-8765-432109876543\",\"host\":\"w\",\"pid\":7,\"rev\":\"v2\",\"epoch\":null}       \r\n:29000\r\n",

@@ -6,7 +6,6 @@ use bellwether::needs::Need;
 use super::{TOKEN, is_message};
 
 /// What mutations begin with.
-#[cfg_attr(not(test), expect(dead_code, reason = "a fuzzer has seeds of its own"))]
 pub(crate) const SEEDS: &[&str] = &[
     "redis://db:6379/0",
     "redis://u:hunter2-of-the-abuse@[::1]:6379/15",
