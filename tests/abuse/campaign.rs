@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use bellwether::settings::{SETTINGS, STEP_VARIABLES};
+use bellwether::settings::{LoadedPlan, SETTINGS, STEP_VARIABLES};
 
 use crate::chance::Chance;
 use crate::mutate::mutated;
@@ -77,7 +77,7 @@ fn any_url() {
 
 #[test]
 fn any_plan_file() {
-    let words: [&[u8]; 16] = [
+    let words: [&[u8]; 18] = [
         b"\"name\":",
         b"\"run\":",
         b"\"steps\":",
@@ -93,6 +93,8 @@ fn any_plan_file() {
         b"[[[[",
         b"{\"\":",
         b"\xef\xbb\xbf",
+        b"\"pg://u:hunter2-of-the-abuse@db\"",
+        b"\"pg://u:hunter2-of-the-abuse@db\":1,",
         b"\"site_\"",
     ];
     campaign(4_000, bytes(plan::SEEDS), &words, plan::holds);
@@ -170,4 +172,24 @@ fn any_answer_of_a_server() {
     ];
     let seeds = reply::SEEDS.iter().map(|seed| seed.to_vec()).collect();
     campaign(200, seeds, &words, reply::holds);
+}
+
+/// Words and names that are alike in every way: what is taken has a file of its own for each.
+#[test]
+fn any_words_of_markers() {
+    const PARTS: &[&str] = &["a", "b", "in_progress", "progress", "ready", "failed", "done"];
+    let first = number("ABUSE_SEED").unwrap_or(0);
+    let mut taken = 0;
+    for seed in first..first + number("ABUSE_CASES").unwrap_or(5_000) {
+        let mut chance = Chance::new(seed);
+        let mut word = || (0..=chance.below(3)).map(|_| chance.of(PARTS)).collect::<Vec<_>>().join("_");
+        let mut step = || {
+            let [name, shown, done] = [word(), word(), word()];
+            format!(r#"{{"name":"{name}","run":["x"],"in_progress":"{shown}","done":"{done}"}}"#)
+        };
+        let text = format!(r#"{{"steps":[{},{}]}}"#, step(), step());
+        plan::holds(text.as_bytes());
+        taken += u64::from(LoadedPlan::parse(plan::PATH, &text, plan::DEFAULTS).is_ok());
+    }
+    assert!(taken > 20, "only {taken} were taken at all");
 }

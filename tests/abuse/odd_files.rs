@@ -52,6 +52,7 @@ impl Case {
         let wrong = match code {
             None => format!("hangs, or dies of a signal: {:?}", ended.status),
             Some(70 | 101) => "a bug".to_owned(),
+            _ if said.contains("memory") => "it wants all of a large file in memory".to_owned(),
             _ if said.contains("panicked") => "a panic".to_owned(),
             _ if said.contains(SECRET.trim()) => "what stands elsewhere is shown".to_owned(),
             _ if secret != SECRET || scene.beside("nowhere").exists() => "something was written elsewhere".to_owned(),
