@@ -4,6 +4,7 @@
 //! `tests/fuzz` does it by hand, for as long as one likes. The rest is end to end: odd files on the volume, odd revisions,
 //! and secrets everywhere.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stderr, reason = "a test that fails shows its input")]
 
 mod campaign;
 #[path = "../sim/chance.rs"]

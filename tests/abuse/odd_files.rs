@@ -103,7 +103,9 @@ fn where_all_is_as_it_should_be() {
         for odd in [Odd::Fifo, Odd::Foreign] {
             let (dir, scene) = (tempfile::tempdir().unwrap(), Scene::new());
             let user = odd.wants_another_user().then_some(NOBODY);
-            user.into_iter().for_each(|user| scene.give_to(user));
+            if let Some(user) = user {
+                scene.give_to(user);
+            }
             fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
             copy_for_all(&dir.path().join("bellwether"));
             let ended = ask(&scene, &dir.path().join("bellwether"), odd, words);

@@ -28,9 +28,12 @@ while [ ! -e "$OUT/go" ]; do sleep 0.02; done
 exit "$EXIT"
 "#;
 
-/// Variables, and whether a step is told of them by its own `env` in the plan.
+/// Variables that may hold one; the last is a step's own, by the plan.
 const VARIABLES: [&str; 6] =
     ["DB_PASSWORD", "SHOP_TOKEN", "REDIS_PASS", "LOCK_REDIS_PASS", "AWS_SECRET_ACCESS_KEY", "API_KEY"];
+
+/// Steps of other tests run as the same user, who can see what is theirs: no two have the same secrets.
+static STAGES: AtomicUsize = AtomicUsize::new(0);
 
 struct Stage {
     dir: TempDir,
@@ -50,8 +53,6 @@ impl Stage {
             fs::set_permissions(dir.path().join(name), Permissions::from_mode(mode)).unwrap();
         }
         copy_for_all(&dir.path().join("bellwether"));
-        // Steps of other tests run as the same user, who can see what is theirs.
-        static STAGES: AtomicUsize = AtomicUsize::new(0);
         let number = format!("{}-{}.", std::process::id(), STAGES.fetch_add(1, Ordering::Relaxed));
         let holders = VARIABLES.iter().copied().chain(["lease", "url", "need"]);
         let secrets = holders.map(|of| (of.to_owned(), format!("s3cr3t-{}-{number}", of.to_lowercase()))).collect();

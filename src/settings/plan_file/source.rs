@@ -123,10 +123,10 @@ impl<'a> Source<'a> {
         let mut keys: BTreeSet<String> = BTreeSet::new();
         for (raw_key, value) in members {
             let Some(key) = self.text_of("the key", raw_key) else { continue };
-            if !keys.insert(key.clone()) {
-                self.complain(raw_key.get(), format!("the key {key:?} stands here twice"));
-            } else {
+            if keys.insert(key.clone()) {
                 known.push((key, raw_key.get(), value));
+            } else {
+                self.complain(raw_key.get(), format!("the key {key:?} stands here twice"));
             }
         }
         Some(known)

@@ -94,7 +94,7 @@ fn is_read(scratch: &Scratch, name: &str) {
     let told = |error: VolumeError| {
         assert!(error.path().starts_with(dir.path()) && error.to_string().contains(name), "{name}: {error}");
     };
-    if let Some(look) = volume.look().map_err(told).ok() {
+    if let Ok(look) = volume.look().map_err(told) {
         assert!(look.problems.iter().all(|problem| problem.contains(name)), "{name}: {:?}", look.problems);
     }
     let markers = volume.markers().expect("what stands there is a file");

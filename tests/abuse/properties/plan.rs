@@ -36,7 +36,9 @@ pub(crate) fn holds(input: &[u8]) {
         Ok(plan) => is_sound(&plan),
         Err(problems) => {
             assert!(!problems.is_empty(), "refused without a reason");
-            problems.iter().for_each(|problem| names_a_place(problem, &text));
+            for problem in &problems {
+                names_a_place(problem, &text);
+            }
         }
     }
 }

@@ -56,23 +56,31 @@ pub(crate) fn holds(input: &[u8]) {
         Ok(Scan::Help | Scan::Version) => Overlay::new(),
         Err(misuse) => {
             assert!(!misuse.problems.is_empty(), "refused without a reason");
-            misuse.problems.iter().for_each(|problem| said.of_words(problem));
+            for problem in &misuse.problems {
+                said.of_words(problem);
+            }
             misuse.overlay
         }
     };
     let (env, presets) = (given.env(), Presets::default());
     match Settings::from(&env, &overlay, presets) {
         Ok((settings, notices)) => {
-            notices.iter().for_each(|notice| said.notice(notice));
+            for notice in &notices {
+                said.notice(notice);
+            }
             is_sound(&settings);
         }
         Err(problems) => {
             assert!(!problems.is_empty(), "refused without a reason");
-            problems.iter().for_each(|problem| said.problem(problem));
+            for problem in &problems {
+                said.problem(problem);
+            }
         }
     }
     if let Err(problems) = Glance::from(&env, &overlay, presets) {
-        problems.iter().for_each(|problem| said.problem(problem));
+        for problem in &problems {
+            said.problem(problem);
+        }
     }
     let warm = Warm::from(&overlay, |name| env.lookup(name).map(ToOwned::to_owned), presets);
     let known = Known::from(&env, &overlay, presets);
