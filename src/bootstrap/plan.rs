@@ -8,7 +8,7 @@ use super::step::{Checked, Step};
 use crate::driver::{Work, WorkPlan};
 use crate::needs::Need;
 use crate::protocol::{self, Plan, PlanError, StepId};
-use crate::settings::{LoadedPlan, Problem, StepCommand, StepDefaults, plan_digest, spelling_hint};
+use crate::settings::{LoadedPlan, Problem, StepCommand, StepDefaults, plan_digest, read_text, spelling_hint};
 
 /// What holds for steps of a file that do not say otherwise.
 const DEFAULTS: StepDefaults = StepDefaults { timeout: None, max_attempts: 3 };
@@ -16,7 +16,7 @@ const DEFAULTS: StepDefaults = StepDefaults { timeout: None, max_attempts: 3 };
 /// Reads a plan file.
 pub(super) fn load(path: &Path) -> Result<LoadedPlan, Vec<Problem>> {
     let shown = path.display().to_string();
-    match std::fs::read_to_string(path) {
+    match read_text(path) {
         Ok(text) => LoadedPlan::parse(&shown, &text, DEFAULTS),
         Err(error) => Err(vec![Problem::new(shown, format!("cannot be read: {error}"))]),
     }

@@ -149,8 +149,11 @@ impl Plan {
             errors.push(PlanError::AmbiguousMarker { step: id, word, other });
         };
         for reserved in ["ready", "failed"] {
-            if alike(step.done.as_str(), reserved) {
-                clash(step.done.as_str(), reserved);
+            // `.ready_in_progress_v1` must not read as "revision in_progress_v1 is ready".
+            for word in [&step.done, &step.in_progress] {
+                if alike(word.as_str(), reserved) {
+                    clash(word.as_str(), reserved);
+                }
             }
         }
         for (_, earlier) in self.iter().take(id.0) {
@@ -166,8 +169,13 @@ impl Plan {
         }
         for (_, other) in self.iter() {
             // `.a_in_progress_v1` must not read as "a is done in revision in_progress_v1".
-            if alike(step.done.as_str(), &format!("{}_in_progress", other.in_progress)) {
+            let shown = format!("{}_in_progress", other.in_progress);
+            if alike(step.done.as_str(), &shown) {
                 clash(step.done.as_str(), other.in_progress.as_str());
+            }
+            // Nor `.a_in_progress_b_in_progress_v1` as "a is in progress in revision b_in_progress_v1".
+            if step.in_progress.as_str() == shown || begins(step.in_progress.as_str(), &shown) {
+                clash(step.in_progress.as_str(), other.in_progress.as_str());
             }
         }
         if self.iter().take(id.0).any(|(_, earlier)| earlier.name == step.name) {
@@ -202,8 +210,12 @@ impl Plan {
 
 /// Whether two words are equal or one begins the other at an underscore.
 fn alike(one: &str, two: &str) -> bool {
-    let begins = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('_'));
     one == two || begins(one, two) || begins(two, one)
+}
+
+/// Whether `short` begins the other word at an underscore.
+fn begins(long: &str, short: &str) -> bool {
+    long.strip_prefix(short).is_some_and(|rest| rest.starts_with('_'))
 }
 
 #[cfg(test)]
@@ -265,5 +277,10 @@ mod tests {
         clash(Step::plain("y", &[]), with_done("failed_badly"));
         clash(Step::plain("y", &[]), with_done("y_in_progress"));
         clash(Step::plain("y", &[]), with_done("y_done"));
+        let with_in_progress =
+            |word: &str| Step { in_progress: MarkerWord::parse(word).unwrap(), ..Step::plain("x", &[]) };
+        for word in ["ready", "failed", "ready_soon", "y_in_progress", "y_in_progress_z"] {
+            clash(Step::plain("y", &[]), with_in_progress(word));
+        }
     }
 }

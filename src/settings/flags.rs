@@ -292,7 +292,8 @@ impl<I: Iterator<Item = OsString>> Scanner<I> {
     }
 
     fn complain(&mut self, culprit: impl Into<String>, text: impl Into<String>) {
-        self.problems.push(Problem::new(culprit, text));
+        // A URL in a place where none belongs is shown as well.
+        self.problems.push(Problem::new(secret::without_passwords(&culprit.into()), text));
     }
 }
 

@@ -7,7 +7,7 @@ use super::env::Env;
 use super::secret::url_passwords;
 
 /// What stands in a secret's place.
-const STARS: &str = "***";
+pub(super) const STARS: &str = "***";
 /// Values found by the *name* of their variable must be this long: masking `no` would make a log unreadable.
 const SHORTEST: usize = 6;
 /// Endings of the parts of a variable's name that make its value secret.

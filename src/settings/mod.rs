@@ -36,6 +36,7 @@ pub use mask::Mask;
 pub(crate) use mask::percent_decoded;
 pub use parse::{LogFormat, LogLevel, VolumeLocks};
 pub use pick::Given;
+pub(crate) use pick::read as read_text;
 pub(crate) use plan_file::plan_digest;
 pub use plan_file::{LoadedPlan, PLAN_SCHEMA, StepCommand, StepDefaults};
 pub use problem::{Notice, Problem};

@@ -2,9 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 use super::env::{Env, Overlay};
 use super::problem::Problem;
@@ -114,13 +117,23 @@ fn from_file(variable: &str, lookup: impl Fn(&str) -> Option<OsString>) -> Resul
 }
 
 /// Reads a whole file of bounded length as text.
-pub(super) fn read(path: &Path) -> io::Result<String> {
+pub(crate) fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    let length = File::open(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
+    let length = open(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
     if length as u64 > LONGEST_FILE {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "is longer than 1 MiB"));
     }
     Ok(text)
+}
+
+/// Opens it without waiting for anybody: signals may be held back by now, so that nothing would end the wait.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    if file.metadata()?.file_type().is_fifo() {
+        return Err(io::Error::other("is a FIFO, which may never end; a file is needed"));
+    }
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -187,6 +200,10 @@ mod tests {
         let missing = said(&PASSWORD, None, &[("LOCK_REDIS_PASS_FILE", "/nowhere/pass")]);
         insta::assert_snapshot!(missing, @"LOCK_REDIS_PASS_FILE: cannot read /nowhere/pass: No such file or directory (os error 2)");
         let endless = said(&PASSWORD, None, &[("LOCK_REDIS_PASS_FILE", "/dev/zero")]);
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        let waiting = said(&PASSWORD, None, &[("LOCK_REDIS_PASS_FILE", pipe.to_str().unwrap())]);
+        assert!(waiting.ends_with("/pipe: is a FIFO, which may never end; a file is needed"), "{waiting}");
         insta::assert_snapshot!(endless, @"LOCK_REDIS_PASS_FILE: cannot read /dev/zero: is longer than 1 MiB");
     }
 }

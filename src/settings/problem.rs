@@ -4,6 +4,9 @@ use std::fmt;
 
 use super::mask::Mask;
 
+/// So many characters of each part of a message are shown.
+const LONGEST: usize = 1000;
+
 /// One mistake in the settings, the command line or the plan file.
 ///
 /// Displayed as `<culprit>: <what is wrong>; <what to do>`. Never holds a secret.
@@ -45,11 +48,23 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.culprit, self.text)
+        write!(f, "{}: {}", Cut(&self.culprit), Cut(&self.text))
     }
 }
 
 impl std::error::Error for Problem {}
+
+/// Shows no more of a text than anybody reads: what was given may be quoted in it, and may be of any length.
+struct Cut<'a>(&'a str);
+
+impl fmt::Display for Cut<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(LONGEST) {
+            Some((end, _)) => write!(f, "{}…", &self.0[..end]),
+            None => f.write_str(self.0),
+        }
+    }
+}
 
 /// Something worth a warning in the log, once, that does not keep us from starting.
 #[derive(Clone, Debug, Eq, PartialEq)]

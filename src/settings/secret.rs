@@ -1,5 +1,6 @@
 //! What must not stand in a command line, because everybody on the machine can read it there.
 
+use super::mask::STARS;
 use super::problem::Problem;
 
 /// Words that make the name of a flag a secret's.
@@ -29,6 +30,21 @@ pub(crate) fn url_passwords(text: &str) -> impl Iterator<Item = &str> {
             pairs.filter(|(key, _)| key.eq_ignore_ascii_case("pass") || key.eq_ignore_ascii_case("password"));
         of_user.into_iter().chain(of_query).map(|(_, password)| password).filter(|password| !password.is_empty())
     })
+}
+
+/// `text` as it may be shown, with stars for the passwords in its URLs.
+pub(super) fn without_passwords(text: &str) -> String {
+    let (mut shown, mut copied) = (String::new(), 0);
+    for password in url_passwords(text) {
+        let at = password.as_ptr() as usize - text.as_ptr() as usize;
+        // One URL may stand in another.
+        if at >= copied {
+            shown.push_str(&text[copied..at]);
+            shown.push_str(STARS);
+        }
+        copied = copied.max(at + password.len());
+    }
+    shown + &text[copied..]
 }
 
 /// Refuses a password in a flag. `variable` is the setting's, if the flag has one. The value is never shown.
@@ -72,6 +88,18 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(url_passwords(text).collect::<Vec<_>>(), *expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_has_stars_for_them() {
+        for (text, shown) in [
+            ("no URL", "no URL"),
+            ("\"redis://u:p@h/1\" here", "\"redis://u:***@h/1\" here"),
+            ("a://:p1@h unix:///s?pass=p2&db=1", "a://:***@h unix:///s?pass=***&db=1"),
+            ("unix:///s?pass=a://v:p@h", "unix:///s?pass=***"),
+        ] {
+            assert_eq!(without_passwords(text), shown);
         }
     }
 }

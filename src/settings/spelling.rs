@@ -20,9 +20,14 @@ pub(super) fn distance(one: &str, two: &str) -> usize {
     last[two.len()]
 }
 
+/// The most bytes that a letter has.
+const LONGEST_LETTER: usize = 4;
+
 /// The candidate nearest to `word`, if one is near enough to be meant: at most two letters off, and fewer than half.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let near = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
+    // No word that is much longer is near, and comparing letter by letter would take its time.
+    let like = candidates.into_iter().filter(|candidate| word.len() <= candidate.len() + 2 * LONGEST_LETTER);
+    let near = like.map(|candidate| (distance(word, candidate), candidate));
     let (_, best) = near.filter(|&(far, candidate)| far <= 2 && far * 2 < candidate.len().max(2)).min()?;
     Some(best)
 }

@@ -111,8 +111,8 @@ impl Volume {
             return Ok(None);
         }
         if !from.is_empty() {
-            // So that a repeated commit is recognised; not worth failing for.
-            let _ = files::open_to_write(&own)?.map(|file| files::overwrite(&file, &marker.line()));
+            // So that a repeated commit is recognised; not worth failing for, as where it is another user's.
+            let _ = files::open_to_write(&own).map(|file| file.map(|file| files::overwrite(&file, &marker.line())));
         }
         files::sync_directory(&self.private("claims"))?;
         self.show(step, epoch, marker)

@@ -215,6 +215,7 @@ fn assemble(
         for (name, place) in &draft.after {
             match ids.get(name) {
                 Some(&id) => drop(after.insert(id)),
+                None if source.is_full() => {}
                 // A step that exists but cannot be used has been told already.
                 None if written.iter().any(|(written, _)| written == name) => {}
                 None => {

@@ -1,5 +1,6 @@
 //! JSON with places: `serde_json` does the parsing, and slices of the source tell where everything stands.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -8,6 +9,10 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::settings::problem::Problem;
+use crate::settings::secret;
+
+/// So many mistakes are told at once. Whoever has more has given the wrong file, and finding each place takes time.
+const MOST_PROBLEMS: usize = 100;
 
 /// A value in the source: its text, which is a slice of the source.
 pub(super) type Value<'a> = &'a RawValue;
@@ -75,10 +80,20 @@ impl<'a> Source<'a> {
         self.complain_at(offset, text);
     }
 
+    /// Whether there is no use in looking for more mistakes.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.len() >= MOST_PROBLEMS
+    }
+
     fn complain_at(&mut self, offset: usize, text: impl Into<String>) {
+        if self.is_full() {
+            return;
+        }
         let before = self.text.get(..offset).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        // What is quoted may be a URL in a place where none belongs.
+        let text = secret::without_passwords(&text.into());
         self.problems.push(Problem::new(format!("{}:{line}:{column}", self.path), text));
     }
 
@@ -105,12 +120,13 @@ impl<'a> Source<'a> {
         self.expect(what, value, "an object {…}", |first| first == '{')?;
         let Members(members) = self.parse(what, value)?;
         let mut known: Vec<(String, &'a str, Value<'a>)> = Vec::new();
+        let mut keys: BTreeSet<String> = BTreeSet::new();
         for (raw_key, value) in members {
             let Some(key) = self.text_of("the key", raw_key) else { continue };
-            if known.iter().any(|(earlier, ..)| *earlier == key) {
-                self.complain(raw_key.get(), format!("the key {key:?} stands here twice"));
-            } else {
+            if keys.insert(key.clone()) {
                 known.push((key, raw_key.get(), value));
+            } else {
+                self.complain(raw_key.get(), format!("the key {key:?} stands here twice"));
             }
         }
         Some(known)

@@ -225,3 +225,31 @@ fn what_no_schema_can_say_is_refused_all_the_same() {
         assert!(parse(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn a_wrong_file_of_any_size_is_told_soon_and_briefly() {
+    let numbers = vec!["1"; 200_000].join(",");
+    let keys: Vec<String> = (0..60_000).map(|number| format!("\"k{number}\":1")).collect();
+    let after = vec!["\"b\""; 100_000].join(",");
+    let steps: Vec<String> = (0..1000).map(|number| format!(r#"{{"name":"s{number}","run":["x"]}}"#)).collect();
+    let plans = [
+        format!(r#"{{"steps":[{{"name":"a","run":["x"]}}],"needs":[{numbers}]}}"#),
+        format!("{{{}}}", keys.join(",")),
+        format!(r#"{{"steps":[{},{{"name":"a","run":["x"],"after":[{after}]}}]}}"#, steps[1..].join(",")),
+    ];
+    for plan in plans {
+        let problems = LoadedPlan::parse("plan.json", &plan, DEFAULTS).unwrap_err();
+        assert!((1..=100).contains(&problems.len()));
+    }
+    let long = format!(r#"{{"{}":1}}"#, "k".repeat(1_000_000));
+    let problems = LoadedPlan::parse("plan.json", &long, DEFAULTS).unwrap_err();
+    assert!(problems.iter().all(|problem| problem.to_string().len() < 1100));
+}
+
+#[test]
+fn a_url_where_none_belongs_is_shown_without_its_password() {
+    let plan = r#"{"steps":[{"name":"a","run":["x"],"after":["redis://u:hunter2@db"]}], "pg://u:hunter2@db": 1}"#;
+    let problems = LoadedPlan::parse("plan.json", plan, DEFAULTS).unwrap_err();
+    let said = Problem::render(&problems);
+    assert!(said.contains("redis://u:***@db") && said.contains("pg://u:***@db") && !said.contains("hunter2"), "{said}");
+}
