@@ -212,8 +212,7 @@ impl World {
             Undo::ReviveRedis => self.redis_mut().revive()?,
             Undo::ThawRedis => self.redis_mut().thaw(),
             Undo::FailOver => self.redis_mut().fail_over()?,
-            // Whoever is away or was restarted has no limit.
-            Undo::GiveMemory => drop(self.redis_mut().ask(&["CONFIG", "SET", "maxmemory", "0"])),
+            Undo::GiveMemory => drop(self.redis_mut().ask(&["CONFIG", "SET", "maxmemory", "0"])?),
         }
         Ok(())
     }
@@ -222,8 +221,9 @@ impl World {
         self.redis.as_mut().expect("it was broken")
     }
 
-    /// Whatever is broken: links, volume, Redis, and whoever does not go on.
-    pub(crate) fn heal(&mut self) -> io::Result<()> {
+    /// Whatever is broken: links, volume, Redis, and whoever does not go on. What is still to be done when Redis answers is
+    /// given back.
+    pub(crate) fn heal(&mut self) -> io::Result<Option<Undo>> {
         processes::all().into_iter().filter(|&pid| pid > 1).for_each(|pid| processes::signal(pid, Signal::CONT));
         self.volume.allow_writing()?;
         self.volume.free()?;
@@ -231,11 +231,12 @@ impl World {
             network.mend_all()?;
         }
         if let Some(redis) = &mut self.redis {
+            // First the clock: a server whose clock was put back an hour in a pause pauses for an hour, and then not even
+            // CLIENT UNPAUSE is heard.
+            self.redis_clock.jump(0)?;
             redis.drop_copy();
             redis.revive()?;
-            let _ = redis.ask(&["CLIENT", "UNPAUSE"]);
-            let _ = redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
         }
-        Ok(())
+        Ok(self.redis.as_ref().map(|_| Undo::GiveMemory))
     }
 }

@@ -139,8 +139,9 @@ impl Redis {
 
     /// The primary dies, and the copy takes its place with what it knows.
     pub(crate) fn fail_over(&mut self) -> io::Result<()> {
+        // Another failover may have come in between.
+        let Some(copy) = self.copy.take() else { return Ok(()) };
         self.kill();
-        let Some(copy) = self.copy.take() else { return Err(io::ErrorKind::NotConnected.into()) };
         // The port is free when the process is gone, which takes a moment.
         for _ in 0..200 {
             if self.ask_at(Some(&copy), &["CONFIG", "SET", "port", &PORT.to_string()]).is_ok() {

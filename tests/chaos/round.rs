@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const GLANCE: Duration = Duration::from_millis(100);
 /// Before an orchestrator starts a replica again.
 const RESPAWN: Duration = Duration::from_millis(100);
+/// Before what could not be mended is tried again.
+const RETRY: Duration = Duration::from_millis(200);
 /// A warm start needs neither a Redis nor a volume that can be written to.
 const WARM: Duration = Duration::from_secs(20);
 
@@ -110,8 +112,11 @@ impl Round {
         let (due, later): (Vec<_>, Vec<_>) = self.undone.drain(..).partition(|(at, _)| *at <= time);
         self.undone = later;
         for (_, undo) in due {
-            self.world.undo(&undo)?;
-            self.world.journal.write(Entry::new(What::Heal, undo.word()));
+            match self.world.undo(&undo) {
+                Ok(()) => self.world.journal.write(Entry::new(What::Heal, undo.word())),
+                // What is to be removed from a volume that is read-only meanwhile, for one.
+                Err(_) => self.undone.push((time + nanos(RETRY), undo)),
+            }
         }
         for nth in 0..self.world.replicas.len() {
             if self.world.replicas[nth].due.is_some_and(|due| due <= time) {
@@ -164,7 +169,7 @@ impl Round {
     /// P7: with the world whole again, everybody reaches its command.
     fn settle(&mut self, healed: u64) -> io::Result<()> {
         self.undone.clear();
-        self.world.heal()?;
+        self.undone.extend(self.world.heal()?.map(|undo| (now(), undo)));
         self.world.journal.write(Entry::new(What::Heal, "everything"));
         let limit = healed + nanos(self.world.scene.bound());
         while !self.is_over() && now() < limit {
