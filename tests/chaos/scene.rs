@@ -126,11 +126,17 @@ impl Scene {
         let kinds: Vec<Kind> = Kind::ALL.iter().map(|(kind, ..)| *kind).filter(|kind| self.allows(*kind)).collect();
         let count = 4 + chance.below(5);
         let longest = if self.is_trusted { 2500 } else { 4000 };
-        let draw = |nth| Fault {
-            gap: if nth == 0 { millis(300, 900, chance) } else { millis(50, 900, chance) },
-            kind: if nth == 0 { own } else { chance.of(&kinds) },
-            lasts: millis(300, longest, chance),
-            whom: usize::try_from(chance.below(60)).expect("small"),
+        let draw = |nth| {
+            let kind = if nth == 0 { own } else { chance.of(&kinds) };
+            // Whoever is frozen falls silent, and somebody else would like to go on.
+            let is_frozen = matches!(kind, Kind::FreezeLeader | Kind::FreezeAny | Kind::FreezeTree);
+            let least = if is_frozen { self.stale } else { Duration::ZERO };
+            Fault {
+                gap: if nth == 0 { millis(300, 900, chance) } else { millis(50, 900, chance) },
+                kind,
+                lasts: least + millis(300, longest, chance),
+                whom: usize::try_from(chance.below(60)).expect("small"),
+            }
         };
         (0..count).map(draw).collect()
     }
@@ -177,7 +183,8 @@ fn steps(has_daemons: bool, chance: &mut Chance) -> Vec<Planned> {
         steps.push(Planned {
             name: ["config", "migrate", "assets", "cache"][usize::try_from(nth).expect("small")].to_owned(),
             after,
-            takes: millis(500, 1500, chance),
+            // Once so long that it can be thought abandoned while it runs.
+            takes: if nth == 0 { millis(1500, 3500, chance) } else { millis(300, 900, chance) },
             failures,
             code,
             is_deaf: chance.one_in(4),
