@@ -1,18 +1,23 @@
 //! Many rounds at a time, each in a process and namespaces of its own: what there was in sum, and those that broke a promise.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::clock;
 use crate::journal::now;
 use crate::kind::Kind;
 use crate::options::Options;
+use crate::processes;
 use crate::scratch::Scratch;
 use crate::tally::Tally;
 
@@ -38,6 +43,62 @@ const SANDBOX: [&str; 12] = [
     "private",
 ];
 
+/// The processes of rounds, for whoever interrupts us.
+static ROUNDS: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// One of them. Dropping it kills it, and with it all that its namespaces hold.
+struct UnderWay(Child);
+
+impl UnderWay {
+    fn start(command: &mut Command) -> io::Result<UnderWay> {
+        let mut rounds = ROUNDS.lock().expect("no other thread has panicked");
+        let child = command.spawn()?;
+        rounds.insert(child.id());
+        Ok(UnderWay(child))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        // It may have ended, which is usual.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        ROUNDS.lock().expect("no other thread has panicked").remove(&self.0.id());
+    }
+}
+
+/// At a request to end: ends all rounds, and leaves nothing behind. They would not hear of it by themselves, since the first
+/// process of a namespace hears only what it asks for.
+fn end_when_asked(scratch: PathBuf) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        // Kept, so that no other round begins.
+        let rounds = ROUNDS.lock().expect("no other thread has panicked");
+        for pid in rounds.iter() {
+            processes::signal(i32::try_from(*pid).expect("a pid"), Signal::KILL);
+        }
+        // The last of their processes may be writing at this moment.
+        for _ in 0..100 {
+            if fs::remove_dir_all(&scratch).is_ok() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        std::process::exit(130);
+    });
+    Ok(())
+}
+
 /// What became of all rounds.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
@@ -50,6 +111,7 @@ pub(crate) struct Results {
 pub(crate) fn play(options: &Options) -> io::Result<Results> {
     let scratch = Scratch::new()?;
     let preload = clock::build(scratch.path()).map_err(io::Error::other)?;
+    end_when_asked(scratch.path().to_owned())?;
     let (next, results) = (AtomicU64::new(*options.seeds.start()), Mutex::new(Results::default()));
     let began = now();
     thread::scope(|scope| {
@@ -79,25 +141,24 @@ fn one(seed: u64, scratch: &Scratch, preload: &Path, options: &Options) -> Resul
     fs::create_dir(&place).map_err(failed)?;
     let this = std::env::current_exe().map_err(failed)?;
     let said = fs::File::create(place.join("said")).map_err(failed)?;
-    let mut child = Command::new(SANDBOX[0])
-        .args(&SANDBOX[1..])
-        .arg("--")
-        .arg(this)
-        .args(["round", &seed.to_string()])
-        .args([&place, &options.binary, &preload.to_owned()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(said)
-        .spawn()
-        .map_err(failed)?;
+    let mut child = UnderWay::start(
+        Command::new(SANDBOX[0])
+            .args(&SANDBOX[1..])
+            .arg("--")
+            .arg(this)
+            .args(["round", &seed.to_string()])
+            .args([&place, &options.binary, &preload.to_owned()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(said),
+    )
+    .map_err(failed)?;
     let limit = now() + u64::try_from(LIMIT.as_nanos()).expect("minutes");
     let status = loop {
-        if let Some(status) = child.try_wait().map_err(failed)? {
+        if let Some(status) = child.0.try_wait().map_err(failed)? {
             break status;
         }
         if now() > limit {
-            child.kill().map_err(failed)?;
-            child.wait().map_err(failed)?;
             return Err(format!("not over after {LIMIT:?}"));
         }
         thread::sleep(Duration::from_millis(20));
@@ -149,7 +210,7 @@ impl Results {
     }
 }
 
-/// The directories of one campaign; see [`Scratch`].
+/// Where a round leaves its result.
 pub(crate) fn round_result(scratch: &Path) -> PathBuf {
     scratch.join("result")
 }

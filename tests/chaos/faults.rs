@@ -5,7 +5,7 @@ use std::io;
 use rustix::process::Signal;
 
 use crate::kind::Kind;
-use crate::network::Way;
+use crate::network::{Network, Way};
 use crate::processes;
 use crate::scene::Fault;
 use crate::world::World;
@@ -57,14 +57,16 @@ impl World {
     /// Breaks it. A failure means that it could not be done at this moment, because something else is broken.
     pub(crate) fn inflict(&mut self, fault: &Fault) -> io::Result<Outcome> {
         match fault.kind {
-            Kind::KillLeader | Kind::KillAny | Kind::KillShim | Kind::KillTree | Kind::TermLeader => self.end(fault),
+            Kind::KillLeader | Kind::KillAny | Kind::KillShim | Kind::KillTree | Kind::TermLeader => {
+                Ok(self.end(fault))
+            }
             Kind::FreezeLeader | Kind::FreezeAny | Kind::FreezeTree => Ok(self.freeze(fault)),
             Kind::CutToRedis => self.cut(fault, Way::ToRedis),
             Kind::CutFromRedis => self.cut(fault, Way::FromRedis),
             Kind::CutBoth => self.cut(fault, Way::Both),
             Kind::SlowLink => {
                 let whom = self.leader_or(fault.whom);
-                self.network.as_ref().expect("with a Redis there is a network").slow(whom)?;
+                Network::slow(whom)?;
                 Ok(done(&self.replicas[whom].life(), "-", Some(Undo::Quicken(whom))))
             }
             Kind::VolumeFull => {
@@ -88,34 +90,34 @@ impl World {
         }
     }
 
-    fn end(&mut self, fault: &Fault) -> io::Result<Outcome> {
+    fn end(&mut self, fault: &Fault) -> Outcome {
         let whom =
             if fault.kind == Kind::KillAny { fault.whom % self.replicas.len() } else { self.leader_or(fault.whom) };
         let replica = &self.replicas[whom];
-        let Some(pid) = replica.pid else { return Ok(Outcome::Later) };
+        let Some(pid) = replica.pid else { return Outcome::Later };
         let mut hit = vec![pid];
         match fault.kind {
             Kind::TermLeader => processes::signal(pid, Signal::TERM),
             Kind::KillShim => {
                 hit = processes::children_called(pid, &self.binary);
                 if hit.is_empty() {
-                    return Ok(Outcome::Later);
+                    return Outcome::Later;
                 }
-                hit.iter().for_each(|&pid| processes::signal(pid, Signal::KILL));
+                processes::signal_all(&hit, Signal::KILL);
             }
             Kind::KillTree => {
                 // Stopped first, so that nobody begins anything meanwhile.
                 hit = processes::bearing(&replica.mark());
-                hit.iter().for_each(|&pid| processes::signal(pid, Signal::STOP));
+                processes::signal_all(&hit, Signal::STOP);
                 hit.extend(processes::bearing(&replica.mark()));
-                hit.iter().for_each(|&pid| processes::signal(pid, Signal::KILL));
+                processes::signal_all(&hit, Signal::KILL);
             }
             _ => processes::signal(pid, Signal::KILL),
         }
         hit.sort_unstable();
         hit.dedup();
         let hit: Vec<String> = hit.iter().map(ToString::to_string).collect();
-        Ok(done(&replica.life(), &hit.join(","), None))
+        done(&replica.life(), &hit.join(","), None)
     }
 
     fn freeze(&mut self, fault: &Fault) -> Outcome {
@@ -124,7 +126,7 @@ impl World {
         let replica = &self.replicas[whom];
         let Some(pid) = replica.pid else { return Outcome::Later };
         let hit = if fault.kind == Kind::FreezeTree { processes::bearing(&replica.mark()) } else { vec![pid] };
-        hit.iter().for_each(|&pid| processes::signal(pid, Signal::STOP));
+        processes::signal_all(&hit, Signal::STOP);
         done(&replica.life(), &format!("{}_processes", hit.len()), Some(Undo::Thaw(hit)))
     }
 
@@ -201,12 +203,12 @@ impl World {
 
     pub(crate) fn undo(&mut self, undo: &Undo) -> io::Result<()> {
         match undo {
-            Undo::Thaw(pids) => pids.iter().for_each(|&pid| processes::signal(pid, Signal::CONT)),
+            Undo::Thaw(pids) => processes::signal_all(pids, Signal::CONT),
             Undo::Mend(whom, way) => {
                 let network = self.network.as_ref().expect("it was cut");
                 whom.iter().try_for_each(|&nth| network.mend(nth, *way))?;
             }
-            Undo::Quicken(nth) => self.network.as_ref().expect("it was slow").quicken(*nth),
+            Undo::Quicken(nth) => Network::quicken(*nth),
             Undo::FreeVolume => self.volume.free()?,
             Undo::AllowWriting => self.volume.allow_writing()?,
             Undo::ReviveRedis => self.redis_mut().revive()?,
@@ -224,7 +226,7 @@ impl World {
     /// Whatever is broken: links, volume, Redis, and whoever does not go on. What is still to be done when Redis answers is
     /// given back.
     pub(crate) fn heal(&mut self) -> io::Result<Option<Undo>> {
-        processes::all().into_iter().filter(|&pid| pid > 1).for_each(|pid| processes::signal(pid, Signal::CONT));
+        processes::signal_all(&processes::all_but_first(), Signal::CONT);
         self.volume.allow_writing()?;
         self.volume.free()?;
         if let Some(network) = &self.network {

@@ -36,6 +36,7 @@ mod volume;
 mod watcher;
 mod world;
 
+#[expect(clippy::unwrap_used, reason = "the simulator's")]
 #[path = "../sim/chance.rs"]
 mod chance;
 #[expect(dead_code, reason = "only what may fail is asked here")]

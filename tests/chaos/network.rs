@@ -86,7 +86,7 @@ impl Network {
     }
 
     /// A thousand bytes a second towards the replica: an answer takes a tenth of a second and more.
-    pub(crate) fn slow(&self, nth: usize) -> io::Result<()> {
+    pub(crate) fn slow(nth: usize) -> io::Result<()> {
         let link = link(nth);
         run("tc", &["qdisc", "replace", "dev", &link, "root", "tbf", "rate", "8kbit", "burst", "1600", "latency", "9s"])
     }
@@ -94,12 +94,12 @@ impl Network {
     pub(crate) fn mend_all(&self) -> io::Result<()> {
         run("nft", &["flush", "set", "inet", "chaos", "deaf"])?;
         run("nft", &["flush", "set", "inet", "chaos", "mute"])?;
-        (0..self.replicas).for_each(|nth| self.quicken(nth));
+        (0..self.replicas).for_each(Network::quicken);
         Ok(())
     }
 
     /// It may not have been slow.
-    pub(crate) fn quicken(&self, nth: usize) {
+    pub(crate) fn quicken(nth: usize) {
         let _ = run("tc", &["qdisc", "del", "dev", &link(nth), "root"]);
     }
 }

@@ -46,6 +46,17 @@ pub(crate) fn children_called(parent_pid: i32, program: &std::path::Path) -> Vec
     all().into_iter().filter(|&pid| parent(pid) == Some(parent_pid) && is_called(pid) && is_alive(pid)).collect()
 }
 
+/// All but the round itself.
+pub(crate) fn all_but_first() -> Vec<i32> {
+    all().into_iter().filter(|&pid| pid > 1).collect()
+}
+
+pub(crate) fn signal_all(pids: &[i32], kind: Signal) {
+    for &pid in pids {
+        signal(pid, kind);
+    }
+}
+
 /// It may have ended at this moment, which is as well.
 pub(crate) fn signal(pid: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(pid) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{WaitOptions, wait};
+use rustix::process::{Signal, WaitOptions, wait};
 
 use crate::faults::{Outcome, Undo};
 use crate::journal::{Entry, What, now};
@@ -19,8 +19,10 @@ use crate::timeline;
 use crate::world::World;
 
 const TICK: Duration = Duration::from_millis(2);
-/// How long a fault waits for somebody whom it could hit.
+/// How long a fault waits for somebody whom it could hit; the first one, which is the seed's own, longer than a start takes on
+/// the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(2);
+const FIRST_PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks at the command lines of all processes.
 const GLANCE: Duration = Duration::from_millis(100);
 /// Before an orchestrator starts a replica again.
@@ -73,7 +75,7 @@ impl Round {
             wait_for(|| redis.is_answering());
         }
         let mut next = now();
-        for fault in self.world.scene.faults.clone() {
+        for (nth, fault) in self.world.scene.faults.clone().into_iter().enumerate() {
             next += nanos(fault.gap);
             while now() < next {
                 self.tick()?;
@@ -81,8 +83,8 @@ impl Round {
             if self.is_over() {
                 return Ok(());
             }
-            next = now() + nanos(PATIENCE);
-            while !self.try_inflict(&fault)? {
+            next = now() + nanos(if nth == 0 { FIRST_PATIENCE } else { PATIENCE });
+            while !self.try_inflict(&fault) {
                 if now() >= next || self.is_over() {
                     *self.missed.entry(fault.kind.word().to_owned()).or_default() += 1;
                     break;
@@ -98,12 +100,12 @@ impl Round {
     }
 
     /// `false` if it could not be done yet.
-    fn try_inflict(&mut self, fault: &Fault) -> io::Result<bool> {
+    fn try_inflict(&mut self, fault: &Fault) -> bool {
         // It may be busy with what another fault has done to it.
-        let Ok(Outcome::Done { life, detail, undo }) = self.world.inflict(fault) else { return Ok(false) };
+        let Ok(Outcome::Done { life, detail, undo }) = self.world.inflict(fault) else { return false };
         self.world.journal.write(Entry::new(What::Fault, fault.kind.word()).of(&life, 0).detail(&detail));
         self.undone.extend(undo.map(|undo| (now() + nanos(fault.lasts), undo)));
-        Ok(true)
+        true
     }
 
     fn tick(&mut self) -> io::Result<()> {
@@ -187,9 +189,7 @@ impl Round {
         if self.world.scene.is_doomed || !self.world.entries().iter().any(|entry| entry.what == What::Ready) {
             return Ok(());
         }
-        let mut others = processes::all();
-        others.retain(|&pid| pid > 1);
-        others.iter().for_each(|&pid| processes::signal(pid, rustix::process::Signal::KILL));
+        processes::signal_all(&processes::all_but_first(), Signal::KILL);
         let limit = now() + nanos(WARM);
         while processes::all().len() > 1 && now() < limit {
             self.reap()?;

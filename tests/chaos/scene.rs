@@ -7,6 +7,7 @@ use crate::kind::{Kind, Takes};
 use crate::referee::Rules;
 
 /// One round, in every detail that we decide. What comes of it is decided by the machine as well.
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {
     pub(crate) seed: u64,

@@ -1,5 +1,5 @@
-//! Journals made by hand: a good one, and for each breach one that differs from it as little as can be. The referee has to
-//! find that breach and no other.
+//! Journals made by hand: a good one, in which the referee has to find nothing, and for each breach some that differ from it as
+//! little as can be, in which it has to find that breach.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +44,6 @@ const fn case(name: &'static str, breach: Breach, line: &'static str, instead: &
 
 const END: &str = "beat assets 2 2 30 13 r2.1 -\n";
 const SERVE: &str = "serve - 0 0 11 17 r2.1 ready\n";
-const ENDED: &str = "end migrate 1 1 20 6 r1.1 0\n";
 
 const CASES: [Case; 28] = [
     case("seen alive by the next", Breach::Overlap, END, "overlap assets 2 2 30 13 r2.1 22\n"),
@@ -107,10 +106,9 @@ const CASES: [Case; 28] = [
 fn others() -> Vec<(Case, String)> {
     let shrunk = GOOD.replace(" 2 2 30 ", " 1 2 30 ").replace("start assets 1 1 22", "start assets 2 1 22");
     let shrunk = shrunk.replace("assets 1 1 22 9", "assets 2 1 22 9").replace("done assets 2", "done assets 1");
-    let doomed = GOOD.replace(ENDED, ENDED);
     vec![
         (case("an older leader comes after", Breach::EpochShrank, "", ""), shrunk),
-        (Case { is_doomed: true, ..case("it succeeds", Breach::NeverFailed, "", "") }, doomed),
+        (Case { is_doomed: true, ..case("it succeeds", Breach::NeverFailed, "", "") }, GOOD.to_owned()),
     ]
 }
 

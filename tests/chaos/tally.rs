@@ -135,7 +135,8 @@ fn takeovers(entries: &[Entry]) -> u64 {
 }
 
 fn list(counts: &BTreeMap<String, u64>) -> String {
-    counts.iter().map(|(name, count)| format!("  {count:>7} {name}\n")).collect()
+    let lines: Vec<String> = counts.iter().map(|(name, count)| format!("  {count:>7} {name}\n")).collect();
+    lines.concat()
 }
 
 impl fmt::Display for Tally {
