@@ -84,6 +84,7 @@ impl World {
             Kind::RedisClockJump => {
                 let seconds = [5, 3600, -2, -3600][fault.whom % 4];
                 self.redis_clock.jump(seconds)?;
+                self.redis_clock_has_moved = true;
                 Ok(done("-", &format!("{seconds:+}s"), None))
             }
             _ => self.break_redis(fault),
@@ -233,10 +234,13 @@ impl World {
             network.mend_all()?;
         }
         if let Some(redis) = &mut self.redis {
-            // First the clock: a server whose clock was put back an hour in a pause pauses for an hour, and then not even
-            // CLIENT UNPAUSE is heard.
-            self.redis_clock.jump(0)?;
             redis.drop_copy();
+            // A server whose clock was put back in a pause pauses for an hour, and hears not even CLIENT UNPAUSE then: it is
+            // started anew with the right time, as somebody would.
+            if self.redis_clock_has_moved {
+                redis.kill();
+                self.redis_clock.jump(0)?;
+            }
             redis.revive()?;
         }
         Ok(self.redis.as_ref().map(|_| Undo::GiveMemory))

@@ -21,6 +21,11 @@ pub(crate) fn is_alive(pid: i32) -> bool {
     })
 }
 
+/// Whether nothing of it is left but its exit status: no descriptor, no port.
+pub(crate) fn is_over(pid: i32) -> bool {
+    stat(pid).is_none_or(|words| matches!(&*words[0], "Z" | "X"))
+}
+
 pub(crate) fn parent(pid: i32) -> Option<i32> {
     stat(pid)?[1].parse().ok()
 }

@@ -89,6 +89,10 @@ impl Redis {
     pub(crate) fn kill(&mut self) {
         if let Some(server) = self.primary.take() {
             processes::signal(server.pid, Signal::KILL);
+            // Its port is free then.
+            while !processes::is_over(server.pid) {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
         }
     }
 

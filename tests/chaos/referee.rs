@@ -101,6 +101,10 @@ struct Referee<'a> {
     served: BTreeSet<String>,
     /// Lives that ended otherwise than by a signal that cannot be caught: each may have stopped its steps.
     stops: u32,
+    /// Lives that were killed.
+    killed: BTreeSet<String>,
+    /// Attempts of each step that went on when their leader was dead: nobody can have taken them back.
+    spent: BTreeMap<&'a str, u32>,
     /// Pairs of processes whose overlap has been told.
     told: BTreeSet<(i32, String)>,
 }
@@ -120,6 +124,8 @@ impl<'a> Referee<'a> {
             has_failed: false,
             served: BTreeSet::new(),
             stops: 0,
+            killed: BTreeSet::new(),
+            spent: BTreeMap::new(),
             told: BTreeSet::new(),
         }
     }
@@ -172,6 +178,9 @@ impl<'a> Referee<'a> {
         if entry.attempt == 0 || entry.attempt > self.rules.limit {
             self.find(Breach::TooManyAttempts, format!("{}, limit {}", who(entry), self.rules.limit));
         }
+        if self.spent.get(&**name).is_some_and(|&spent| entry.attempt <= spent) {
+            self.find(Breach::TooManyAttempts, format!("{}, and an earlier one was not counted", who(entry)));
+        }
         let leader = self.leaders.entry(entry.epoch).or_insert_with(|| entry.life.clone()).clone();
         if leader != entry.life {
             self.find(Breach::EpochTwice, format!("{}, which is {leader}'s", who(entry)));
@@ -186,6 +195,9 @@ impl<'a> Referee<'a> {
     /// It is alive at this place in the journal, so it overlaps what began before this place and must not run beside it.
     fn look_at_life(&mut self, entry: &Entry) {
         let (name, _) = self.step(&entry.name);
+        if self.killed.contains(&entry.life) {
+            self.spent.insert(name, entry.attempt);
+        }
         let excludes = |other: &Entry| {
             let is_later_run = other.name == *name && (other.epoch, other.attempt) != (entry.epoch, entry.attempt);
             let is_successor = self.step(&other.name).1.contains(name);
@@ -228,7 +240,9 @@ impl<'a> Referee<'a> {
 
     fn look_at_exit(&mut self, entry: &Entry) {
         let code: i32 = entry.detail.parse().unwrap_or(-1);
-        if ![137, 139].contains(&code) {
+        if code == 137 {
+            self.killed.insert(entry.life.clone());
+        } else {
             self.stops += 1;
         }
         let is_explained = match code {

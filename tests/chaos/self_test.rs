@@ -45,7 +45,7 @@ const fn case(name: &'static str, breach: Breach, line: &'static str, instead: &
 const END: &str = "beat assets 2 2 30 13 r2.1 -\n";
 const SERVE: &str = "serve - 0 0 11 17 r2.1 ready\n";
 
-const CASES: [Case; 28] = [
+const CASES: [Case; 29] = [
     case("seen alive by the next", Breach::Overlap, END, "overlap assets 2 2 30 13 r2.1 22\n"),
     case("an earlier leader's step", Breach::Overlap, END, "beat assets 1 1 22 13 r1.1 -\n"),
     case("an earlier leader's other step", Breach::Overlap, END, "beat migrate 1 1 20 13 r1.1 -\n"),
@@ -96,6 +96,12 @@ const CASES: [Case; 28] = [
         "beat assets 1 1 22 9 r1.1 -\n",
         "end assets 1 1 22 9 r1.1 1\nend assets 1 1 22 9 r1.1 1\nend assets 1 1 22 9 r1.1 1\nend assets 1 1 22 9 r1.1 1\n\
          end assets 1 1 22 9 r1.1 1\n",
+    ),
+    case(
+        "not counted, though it outlived its leader",
+        Breach::TooManyAttempts,
+        "exit - 0 0 10 11 r1.1 137\nstart assets 2 2 30 12 r2.1 -\n",
+        "exit - 0 0 10 11 r1.1 137\nbeat assets 1 1 22 11 r1.1 -\nstart assets 2 1 30 12 r2.1 -\n",
     ),
     case("a panic", Breach::WrongExit, "exit - 0 0 10 11 r1.1 137\n", "exit - 0 0 10 11 r1.1 101\n"),
     case("0 without a command", Breach::WrongExit, "exit - 0 0 10 11 r1.1 137\n", "exit - 0 0 10 11 r1.1 0\n"),

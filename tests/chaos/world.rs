@@ -35,6 +35,7 @@ pub(crate) struct World {
     pub(crate) redis: Option<Redis>,
     pub(crate) clocks: Vec<Clock>,
     pub(crate) redis_clock: RedisClock,
+    pub(crate) redis_clock_has_moved: bool,
     pub(crate) replicas: Vec<Replica>,
     pub(crate) binary: PathBuf,
     pub(crate) secret: String,
@@ -64,6 +65,7 @@ impl World {
             network,
             redis,
             redis_clock,
+            redis_clock_has_moved: false,
             secret,
         };
         world.write_plan()?;
