@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::journal::{Entry, What};
+use crate::referee::Breach;
 use crate::scene::Scene;
 
 #[derive(Clone, Debug, Default)]
@@ -147,6 +148,12 @@ impl fmt::Display for Tally {
         }
         write!(f, "faults:\n{}faults that found nobody to hit:\n{}", list(&self.faults), list(&self.missed))?;
         write!(f, "exit codes of replicas:\n{}", list(&self.exits))?;
+        writeln!(f, "what the referee found:")?;
+        for (_, promise, name) in Breach::ALL {
+            let said = format!("{promise}: {name}: ");
+            let count = self.findings.iter().filter(|finding| finding.starts_with(&said)).count();
+            writeln!(f, "  {count:>7} {promise} {name}")?;
+        }
         writeln!(f, "longest from the healing until everybody was at its command: {} ms", self.settled_ms)
     }
 }
