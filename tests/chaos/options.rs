@@ -1,0 +1,56 @@
+//! The command line of the program for many rounds.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+pub(crate) const USAGE: &str = "\
+usage: chaos [--seeds FROM..TO] [--seed N] [--jobs N] [--binary PATH] [--self-test]
+  --seeds FROM..TO  these rounds, both ends included (1..30)
+  --seed N          one round, with everything that happened in it
+  --jobs N          so many rounds at a time (three for each processor)
+  --binary PATH     another bellwether than the one that was built with this program
+  --self-test       only ask whether the referee finds what it has to find";
+
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) seeds: RangeInclusive<u64>,
+    /// Tell everything, though nothing is wrong.
+    pub(crate) tells_all: bool,
+    pub(crate) jobs: usize,
+    pub(crate) binary: PathBuf,
+    pub(crate) only_self_test: bool,
+}
+
+impl Options {
+    pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let binary = PathBuf::from(env!("CARGO_BIN_EXE_bellwether"));
+        let mut options =
+            Options { seeds: 1..=30, tells_all: false, jobs: processors * 3, binary, only_self_test: false };
+        let mut arguments = arguments.iter();
+        while let Some(flag) = arguments.next() {
+            let mut value = || arguments.next().ok_or_else(|| format!("{flag} wants a value"));
+            let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{flag}: {text:?} is no number"));
+            match &**flag {
+                "--seeds" => {
+                    let text = value()?;
+                    let (from, to) =
+                        text.split_once("..").ok_or_else(|| format!("--seeds: {text:?} is not of the form 1..30"))?;
+                    options.seeds = number(from)?..=number(to)?;
+                }
+                "--seed" => {
+                    let seed = number(value()?)?;
+                    (options.seeds, options.tells_all) = (seed..=seed, true);
+                }
+                "--jobs" => options.jobs = usize::try_from(number(value()?)?.max(1)).map_err(|e| e.to_string())?,
+                "--binary" => options.binary = PathBuf::from(value()?),
+                "--self-test" => options.only_self_test = true,
+                _ => return Err(format!("unknown argument {flag:?}")),
+            }
+        }
+        if options.seeds.is_empty() {
+            return Err("--seeds: there is none in this range".to_owned());
+        }
+        Ok(options)
+    }
+}

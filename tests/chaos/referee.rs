@@ -1,0 +1,280 @@
+//! The referee: decides from the journal alone whether a promise was broken. It reads no marker, log or history of
+//! Bellwether's; what the journal tells of markers is that they came and went.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::journal::{Entry, What};
+
+/// What was to be done in a round.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// Each step, and those before it.
+    pub(crate) steps: Vec<(String, Vec<String>)>,
+    /// Attempts of a step at the most.
+    pub(crate) limit: u32,
+    /// One step never succeeds.
+    pub(crate) is_doomed: bool,
+    /// Runs are stopped only where their leader is, so that bad ends can be counted.
+    pub(crate) is_trusted: bool,
+}
+
+/// A kind of breach.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Breach {
+    Overlap,
+    OutOfOrder,
+    DoneTooEarly,
+    CompletionLost,
+    RanAgain,
+    ReadyTooEarly,
+    ReadyLost,
+    ServedEarly,
+    NeverServed,
+    EpochShrank,
+    EpochTwice,
+    TooManyAttempts,
+    NeverFailed,
+    WrongExit,
+    SecretShown,
+}
+
+impl Breach {
+    pub(crate) const ALL: [(Breach, &'static str, &'static str); 15] = [
+        (Breach::Overlap, "P1", "overlap"),
+        (Breach::OutOfOrder, "P1", "started before its predecessors were over"),
+        (Breach::DoneTooEarly, "P3", "done marker without a successful end"),
+        (Breach::CompletionLost, "P2", "lost completion"),
+        (Breach::RanAgain, "P3", "ran again after it was done"),
+        (Breach::ReadyTooEarly, "P2", "ready before all was done"),
+        (Breach::ReadyLost, "P2", "ready marker lost"),
+        (Breach::ServedEarly, "P4", "command started before ready"),
+        (Breach::NeverServed, "P7", "never reached its end"),
+        (Breach::EpochShrank, "P9", "epoch shrank"),
+        (Breach::EpochTwice, "P9", "one epoch for two leaders"),
+        (Breach::TooManyAttempts, "P11", "too many attempts"),
+        (Breach::NeverFailed, "P11", "never failed for good"),
+        (Breach::WrongExit, "exit", "ended with a code that nothing explains"),
+        (Breach::SecretShown, "P12", "secret shown"),
+    ];
+}
+
+/// One breach.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Finding {
+    pub(crate) breach: Breach,
+    pub(crate) text: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (_, promise, name) = Breach::ALL.iter().find(|(breach, ..)| *breach == self.breach).expect("in the table");
+        write!(f, "{promise}: {name}: {}", self.text)
+    }
+}
+
+/// Everything that is wrong with a round.
+pub(crate) fn judge(rules: &Rules, entries: &[Entry]) -> Vec<Finding> {
+    let mut referee = Referee::blank(rules);
+    for entry in entries {
+        referee.look_at(entry);
+    }
+    referee.look_back();
+    referee.findings
+}
+
+struct Referee<'a> {
+    rules: &'a Rules,
+    findings: Vec<Finding>,
+    /// The newest start of each step.
+    begun: BTreeMap<&'a str, Entry>,
+    newest: Option<Entry>,
+    /// Who led under each epoch.
+    leaders: BTreeMap<u64, String>,
+    /// Epochs under which each step ended well.
+    succeeded: BTreeMap<&'a str, BTreeSet<u64>>,
+    done: BTreeSet<&'a str>,
+    bad_ends: BTreeMap<&'a str, u32>,
+    has_been_ready: bool,
+    has_failed: bool,
+    /// Lives whose command has begun.
+    served: BTreeSet<String>,
+    /// Lives that ended otherwise than by a signal that cannot be caught: each may have stopped its steps.
+    stops: u32,
+    /// Lives that were killed.
+    killed: BTreeSet<String>,
+    /// Attempts of each step that went on when their leader was dead: nobody can have taken them back.
+    spent: BTreeMap<&'a str, u32>,
+    /// Pairs of processes whose overlap has been told.
+    told: BTreeSet<(i32, String)>,
+}
+
+impl<'a> Referee<'a> {
+    fn blank(rules: &'a Rules) -> Referee<'a> {
+        Referee {
+            rules,
+            findings: Vec::new(),
+            begun: BTreeMap::new(),
+            newest: None,
+            leaders: BTreeMap::new(),
+            succeeded: BTreeMap::new(),
+            done: BTreeSet::new(),
+            bad_ends: BTreeMap::new(),
+            has_been_ready: false,
+            has_failed: false,
+            served: BTreeSet::new(),
+            stops: 0,
+            killed: BTreeSet::new(),
+            spent: BTreeMap::new(),
+            told: BTreeSet::new(),
+        }
+    }
+
+    fn find(&mut self, breach: Breach, text: String) {
+        self.findings.push(Finding { breach, text });
+    }
+
+    fn step(&self, name: &str) -> &'a (String, Vec<String>) {
+        self.rules.steps.iter().find(|(known, _)| known == name).expect("a step of the plan")
+    }
+
+    fn look_at(&mut self, entry: &Entry) {
+        match entry.what {
+            What::Start => self.look_at_start(entry),
+            What::Member | What::Beat => self.look_at_life(entry),
+            What::End => self.look_at_end(entry),
+            What::Overlap => {
+                let text = format!("{}, while pid {} was alive", who(entry), entry.detail);
+                self.find(Breach::Overlap, text);
+            }
+            What::Done => self.look_at_done(entry),
+            What::Undone => self.find(Breach::CompletionLost, format!("the done marker of {} is gone", entry.name)),
+            What::Ready => self.look_at_ready(),
+            What::Unready => self.find(Breach::ReadyLost, "the ready marker is gone".to_owned()),
+            What::Failed => self.has_failed = true,
+            What::Serve => {
+                self.served.insert(entry.life.clone());
+                if entry.detail != "ready" {
+                    self.find(Breach::ServedEarly, format!("{} serves, pid {}", entry.life, entry.pid));
+                }
+            }
+            What::Exit => self.look_at_exit(entry),
+            What::Late => self.find(Breach::NeverServed, format!("{}: {}", entry.life, entry.detail)),
+            What::Secret => self.find(Breach::SecretShown, format!("in {}", entry.detail)),
+            What::Boot | What::Fault | What::Heal => {}
+        }
+    }
+
+    fn look_at_start(&mut self, entry: &Entry) {
+        let (name, after) = self.step(&entry.name);
+        if self.done.contains(&**name) {
+            self.find(Breach::RanAgain, who(entry));
+        }
+        for predecessor in after {
+            if !self.succeeded.contains_key(&**predecessor) {
+                self.find(Breach::OutOfOrder, format!("{}, before {predecessor} has ended well", who(entry)));
+            }
+        }
+        if entry.attempt == 0 || entry.attempt > self.rules.limit {
+            self.find(Breach::TooManyAttempts, format!("{}, limit {}", who(entry), self.rules.limit));
+        }
+        if self.spent.get(&**name).is_some_and(|&spent| entry.attempt <= spent) {
+            self.find(Breach::TooManyAttempts, format!("{}, and an earlier one was not counted", who(entry)));
+        }
+        let leader = self.leaders.entry(entry.epoch).or_insert_with(|| entry.life.clone()).clone();
+        if leader != entry.life {
+            self.find(Breach::EpochTwice, format!("{}, which is {leader}'s", who(entry)));
+        }
+        if let Some(newest) = self.newest.clone().filter(|newest| newest.epoch > entry.epoch) {
+            self.find(Breach::EpochShrank, format!("{}, after {}", who(entry), who(&newest)));
+        }
+        self.begun.insert(name, entry.clone());
+        self.newest = Some(entry.clone());
+    }
+
+    /// It is alive at this place in the journal, so it overlaps what began before this place and must not run beside it.
+    fn look_at_life(&mut self, entry: &Entry) {
+        let (name, _) = self.step(&entry.name);
+        if self.killed.contains(&entry.life) {
+            self.spent.insert(name, entry.attempt);
+        }
+        let excludes = |other: &Entry| {
+            let is_later_run = other.name == *name && (other.epoch, other.attempt) != (entry.epoch, entry.attempt);
+            let is_successor = self.step(&other.name).1.contains(name);
+            other.epoch > entry.epoch || other.epoch == entry.epoch && (is_later_run || is_successor)
+        };
+        let Some(other) = self.begun.values().find(|other| excludes(other)).cloned() else { return };
+        if self.told.insert((entry.pid, who(&other))) {
+            let text = format!("{} is alive after {} has begun", who(entry), who(&other));
+            self.find(Breach::Overlap, text);
+        }
+    }
+
+    fn look_at_end(&mut self, entry: &Entry) {
+        self.look_at_life(entry);
+        let (name, _) = self.step(&entry.name);
+        match &*entry.detail {
+            "0" => drop(self.succeeded.entry(name).or_default().insert(entry.epoch)),
+            // Not yet: not counted.
+            "75" => {}
+            _ => *self.bad_ends.entry(name).or_default() += 1,
+        }
+    }
+
+    fn look_at_done(&mut self, entry: &Entry) {
+        let (name, _) = self.step(&entry.name);
+        if !self.succeeded.get(&**name).is_some_and(|epochs| epochs.contains(&entry.epoch)) {
+            self.find(Breach::DoneTooEarly, format!("{name}, epoch {}", entry.epoch));
+        }
+        self.done.insert(name);
+    }
+
+    fn look_at_ready(&mut self) {
+        self.has_been_ready = true;
+        let missing: Vec<&str> =
+            self.rules.steps.iter().map(|(name, _)| &**name).filter(|name| !self.done.contains(name)).collect();
+        if !missing.is_empty() {
+            self.find(Breach::ReadyTooEarly, format!("not done: {}", missing.join(", ")));
+        }
+    }
+
+    fn look_at_exit(&mut self, entry: &Entry) {
+        let code: i32 = entry.detail.parse().unwrap_or(-1);
+        if code == 137 {
+            self.killed.insert(entry.life.clone());
+        } else {
+            self.stops += 1;
+        }
+        let is_explained = match code {
+            0 => self.served.contains(&entry.life),
+            // Away: Redis, the volume; gave up; no permission. Killed; stopped.
+            69 | 74 | 75 | 77 | 137 | 143 => true,
+            78 => self.rules.is_doomed,
+            _ => false,
+        };
+        if !is_explained {
+            self.find(Breach::WrongExit, format!("{} ended with {code}", entry.life));
+        }
+    }
+
+    fn look_back(&mut self) {
+        // A run that was being stopped as it ended badly is not counted.
+        let most = self.rules.limit.saturating_add(self.stops);
+        let most = if self.rules.is_trusted { most } else { u32::MAX };
+        let beyond: Vec<(&str, u32)> =
+            self.bad_ends.iter().map(|(name, count)| (*name, *count)).filter(|(_, count)| *count > most).collect();
+        for (name, count) in beyond {
+            self.find(Breach::TooManyAttempts, format!("{name} has ended badly {count} times, limit {most}"));
+        }
+        match (self.rules.is_doomed, self.has_been_ready, self.has_failed) {
+            (true, _, false) => self.find(Breach::NeverFailed, "there is no failed marker".to_owned()),
+            (false, false, _) => self.find(Breach::NeverServed, "there is no ready marker".to_owned()),
+            _ => {}
+        }
+    }
+}
+
+fn who(entry: &Entry) -> String {
+    let Entry { name, epoch, attempt, pid, life, .. } = entry;
+    format!("{name} of {life} (epoch {epoch}, attempt {attempt}, pid {pid})")
+}

@@ -1,0 +1,156 @@
+//! Journals made by hand: a good one, in which the referee has to find nothing, and for each breach some that differ from it as
+//! little as can be, in which it has to find that breach.
+
+use std::collections::BTreeSet;
+
+use crate::journal;
+use crate::referee::{Breach, Rules, judge};
+
+/// Two steps; the first leader dies in the second, and the next one finishes.
+const GOOD: &str = "\
+boot - 0 0 10 1 r1.1 -
+boot - 0 0 11 2 r2.1 -
+start migrate 1 1 20 3 r1.1 -
+member migrate 1 1 21 4 r1.1 -
+beat migrate 1 1 20 5 r1.1 -
+end migrate 1 1 20 6 r1.1 0
+done migrate 1 1 0 7 - -
+start assets 1 1 22 8 r1.1 -
+beat assets 1 1 22 9 r1.1 -
+fault kill-leader 0 0 10 10 r1.1 -
+exit - 0 0 10 11 r1.1 137
+start assets 2 2 30 12 r2.1 -
+beat assets 2 2 30 13 r2.1 -
+end assets 2 2 30 14 r2.1 0
+done assets 2 2 0 15 - -
+ready - 0 0 0 16 - -
+serve - 0 0 11 17 r2.1 ready
+exit - 0 0 11 18 r2.1 0
+";
+
+struct Case {
+    name: &'static str,
+    breach: Breach,
+    /// This line, which is in the good journal …
+    line: &'static str,
+    /// … becomes this.
+    instead: &'static str,
+    is_doomed: bool,
+}
+
+const fn case(name: &'static str, breach: Breach, line: &'static str, instead: &'static str) -> Case {
+    Case { name, breach, line, instead, is_doomed: false }
+}
+
+const END: &str = "beat assets 2 2 30 13 r2.1 -\n";
+const SERVE: &str = "serve - 0 0 11 17 r2.1 ready\n";
+
+const CASES: [Case; 29] = [
+    case("seen alive by the next", Breach::Overlap, END, "overlap assets 2 2 30 13 r2.1 22\n"),
+    case("an earlier leader's step", Breach::Overlap, END, "beat assets 1 1 22 13 r1.1 -\n"),
+    case("an earlier leader's other step", Breach::Overlap, END, "beat migrate 1 1 20 13 r1.1 -\n"),
+    case("a descendant of an earlier step", Breach::Overlap, END, "beat migrate 1 1 21 13 r1.1 -\n"),
+    case("a descendant that begins late", Breach::Overlap, END, "member assets 1 1 23 13 r1.1 -\n"),
+    case("an earlier run ends late", Breach::Overlap, END, "end assets 1 1 22 13 r1.1 0\n"),
+    case(
+        "an earlier attempt of the same leader",
+        Breach::Overlap,
+        END,
+        "start assets 2 3 31 13 r2.1 -\nbeat assets 2 2 30 13 r2.1 -\n",
+    ),
+    case(
+        "a descendant of a predecessor",
+        Breach::Overlap,
+        "beat assets 1 1 22 9 r1.1 -\n",
+        "beat migrate 1 1 21 9 r1.1 -\n",
+    ),
+    case(
+        "before its predecessor",
+        Breach::OutOfOrder,
+        "beat migrate 1 1 20 5 r1.1 -\n",
+        "start assets 1 1 22 5 r1.1 -\n",
+    ),
+    case("no end", Breach::DoneTooEarly, "end assets 2 2 30 14 r2.1 0\n", ""),
+    case("a bad end", Breach::DoneTooEarly, "end assets 2 2 30 14 r2.1 0\n", "end assets 2 2 30 14 r2.1 1\n"),
+    case("not yet", Breach::DoneTooEarly, "end assets 2 2 30 14 r2.1 0\n", "end assets 2 2 30 14 r2.1 75\n"),
+    case("another epoch's end", Breach::DoneTooEarly, "done assets 2 2 0 15 - -\n", "done assets 3 2 0 15 - -\n"),
+    case(
+        "a done marker goes",
+        Breach::CompletionLost,
+        SERVE,
+        "undone migrate 0 0 0 17 - -\nserve - 0 0 11 17 r2.1 ready\n",
+    ),
+    case("again by the next leader", Breach::RanAgain, END, "start migrate 2 1 31 13 r2.1 -\n"),
+    case("one step is not done", Breach::ReadyTooEarly, "done assets 2 2 0 15 - -\n", ""),
+    case("done a moment too late", Breach::ReadyTooEarly, END, "ready - 0 0 0 13 - -\n"),
+    case("the ready marker goes", Breach::ReadyLost, SERVE, "unready - 0 0 0 17 - -\nserve - 0 0 11 17 r2.1 ready\n"),
+    case("no ready marker", Breach::ServedEarly, SERVE, "serve - 0 0 11 17 r2.1 early\n"),
+    case("a replica is late", Breach::NeverServed, SERVE, "serve - 0 0 11 17 r2.1 ready\nlate - 0 0 0 18 r1.2 waits\n"),
+    case("nobody is ever ready", Breach::NeverServed, "ready - 0 0 0 16 - -\n", ""),
+    case("two leaders share one", Breach::EpochTwice, END, "start assets 2 2 31 13 r1.2 -\n"),
+    case("too high a number", Breach::TooManyAttempts, END, "start assets 2 4 31 13 r2.1 -\n"),
+    case("no number", Breach::TooManyAttempts, END, "start assets 2 0 31 13 r2.1 -\n"),
+    case(
+        "too many bad ends",
+        Breach::TooManyAttempts,
+        "beat assets 1 1 22 9 r1.1 -\n",
+        "end assets 1 1 22 9 r1.1 1\nend assets 1 1 22 9 r1.1 1\nend assets 1 1 22 9 r1.1 1\nend assets 1 1 22 9 r1.1 1\n\
+         end assets 1 1 22 9 r1.1 1\n",
+    ),
+    case(
+        "not counted, though it outlived its leader",
+        Breach::TooManyAttempts,
+        "exit - 0 0 10 11 r1.1 137\nstart assets 2 2 30 12 r2.1 -\n",
+        "exit - 0 0 10 11 r1.1 137\nbeat assets 1 1 22 11 r1.1 -\nstart assets 2 1 30 12 r2.1 -\n",
+    ),
+    case("a panic", Breach::WrongExit, "exit - 0 0 10 11 r1.1 137\n", "exit - 0 0 10 11 r1.1 101\n"),
+    case("0 without a command", Breach::WrongExit, "exit - 0 0 10 11 r1.1 137\n", "exit - 0 0 10 11 r1.1 0\n"),
+    case("told in argv", Breach::SecretShown, SERVE, "serve - 0 0 11 17 r2.1 ready\nsecret - 0 0 0 18 - argv\n"),
+];
+
+/// What cannot be reached by one change of the good journal.
+fn others() -> Vec<(Case, String)> {
+    let shrunk = GOOD.replace(" 2 2 30 ", " 1 2 30 ").replace("start assets 1 1 22", "start assets 2 1 22");
+    let shrunk = shrunk.replace("assets 1 1 22 9", "assets 2 1 22 9").replace("done assets 2", "done assets 1");
+    vec![
+        (case("an older leader comes after", Breach::EpochShrank, "", ""), shrunk),
+        (Case { is_doomed: true, ..case("it succeeds", Breach::NeverFailed, "", "") }, GOOD.to_owned()),
+    ]
+}
+
+fn rules(is_doomed: bool) -> Rules {
+    let steps = vec![("migrate".to_owned(), Vec::new()), ("assets".to_owned(), vec!["migrate".to_owned()])];
+    Rules { steps, limit: 3, is_doomed, is_trusted: true }
+}
+
+fn breaches(text: &str, is_doomed: bool) -> Result<BTreeSet<Breach>, String> {
+    let findings = judge(&rules(is_doomed), &journal::parse(text)?);
+    Ok(findings.into_iter().map(|finding| finding.breach).collect())
+}
+
+/// Whether the referee tells good journals from bad ones: how many were tried, or what it said wrongly.
+pub(crate) fn run() -> Result<usize, String> {
+    let clean = breaches(GOOD, false)?;
+    if !clean.is_empty() {
+        return Err(format!("the good journal: {clean:?}"));
+    }
+    let of_table = CASES.into_iter().map(|case| {
+        assert!(GOOD.contains(case.line), "{}: {:?} is in the good journal", case.name, case.line);
+        let text = GOOD.replacen(case.line, case.instead, 1);
+        (case, text)
+    });
+    let mut proven = BTreeSet::new();
+    let mut count = 1;
+    for (case, text) in of_table.chain(others()) {
+        let found = breaches(&text, case.is_doomed)?;
+        if !found.contains(&case.breach) {
+            return Err(format!("{} ({:?}): found {found:?} in\n{text}", case.name, case.breach));
+        }
+        proven.insert(case.breach);
+        count += 1;
+    }
+    match Breach::ALL.iter().find(|(breach, ..)| !proven.contains(breach)) {
+        Some((breach, ..)) => Err(format!("no journal shows {breach:?}")),
+        None => Ok(count),
+    }
+}
