@@ -21,13 +21,16 @@ pub struct Holder {
     pub rev: String,
     /// The number of its leadership, once it has one.
     pub epoch: Option<u64>,
+    /// For how many milliseconds it asks: longer than that nobody has to wait for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
 }
 
 impl Holder {
     /// This replica, before it has an epoch.
     pub fn of(replica: &Replica, rev: &Revision) -> Holder {
         let Replica { id, host, pid } = replica.clone();
-        Holder { token: id, host, pid, rev: rev.to_string(), epoch: None }
+        Holder { token: id, host, pid, rev: rev.to_string(), epoch: None, ttl_ms: None }
     }
 
     /// Understands a value. `None` if it is not one of ours.
@@ -66,13 +69,14 @@ mod tests {
 
     fn holder() -> Holder {
         let token = Uuid::from_u128(0x6543_2109_8765_4321_8765_4321_0987_6543);
-        Holder { token, host: "we\"b-1".to_owned(), pid: 7, rev: "v2".to_owned(), epoch: None }
+        Holder { token, host: "we\"b-1".to_owned(), pid: 7, rev: "v2".to_owned(), epoch: None, ttl_ms: None }
     }
 
     #[test]
     fn a_value_is_one_line_that_begins_with_the_token() {
         insta::assert_snapshot!(holder().value(), @r#"{"token":"65432109-8765-4321-8765-432109876543","host":"we\"b-1","pid":7,"rev":"v2","epoch":null}"#);
-        let led = Holder { epoch: Some(12), ..holder() };
+        let led = Holder { epoch: Some(12), ttl_ms: Some(22_500), ..holder() };
+        assert!(led.value().ends_with(r#","epoch":12,"ttl_ms":22500}"#), "acquire.lua looks for it: {}", led.value());
         for holder in [holder(), led] {
             assert!(holder.value().starts_with(&holder.mark()));
             assert_eq!(Holder::parse(&holder.value()), Some(holder));

@@ -66,7 +66,7 @@ impl Scripts {
             lease_key: lease_key(&setup.scope),
             epoch_key: epoch_key(&setup.scope),
             channel: channel(&setup.scope),
-            holder: setup.holder.clone(),
+            holder: Holder { ttl_ms: Some(milliseconds(setup.ttl)), ..setup.holder.clone() },
             ttl: setup.ttl,
         }
     }
@@ -112,14 +112,14 @@ impl Scripts {
         };
         match request {
             Request::Release => command.arg(&self.channel).arg(self.holder.token.to_string()),
-            _ => command.arg(self.holder.value()).arg(self.ttl_ms()).arg(self.holder.epoch.unwrap_or(0)),
+            _ => command.arg(self.holder.value()).arg(milliseconds(self.ttl)).arg(self.holder.epoch.unwrap_or(0)),
         };
         command
     }
+}
 
-    fn ttl_ms(&self) -> u64 {
-        u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX).max(1)
-    }
+fn milliseconds(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 async fn send(command: &Cmd, connection: &mut Connection) -> Result<Reply, RedisError> {

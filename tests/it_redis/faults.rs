@@ -148,6 +148,22 @@ fn a_lease_evicted_by_a_full_redis_stops_nobody() {
 }
 
 #[test]
+fn a_dead_leaders_lease_that_would_last_for_an_hour_keeps_nobody_waiting() {
+    let stack = stack();
+    let mut scene = Scene::start(&stack);
+    // Redis's clock has been put back, or a copy of it took over whose clock is behind.
+    scene.leader.kill_tree();
+    assert_eq!(stack.redis().cli(&["PEXPIRE", &stack.lease_key(), "3600000"]), "1");
+    stack.journal().wait("start", "migrate", 2);
+    for step in ["migrate", "late"] {
+        stack.open_gate(step);
+    }
+    for follower in &mut scene.followers {
+        assert_eq!(follower.wait(), 0, "{}", follower.log());
+    }
+}
+
+#[test]
 fn a_full_redis_that_evicts_nothing_leaves_the_leader_its_lease() {
     let stack = stack();
     let scene = Scene::start(&stack);

@@ -42,7 +42,14 @@ pub(crate) fn replica(number: u128, redis: &RedisServer) -> Replica {
 
 pub(crate) fn holder(number: u128) -> Holder {
     let pid = u32::try_from(number).unwrap();
-    Holder { token: Uuid::from_u128(number), host: format!("web-{number}"), pid, rev: "v1".to_owned(), epoch: None }
+    Holder {
+        token: Uuid::from_u128(number),
+        host: format!("web-{number}"),
+        pid,
+        rev: "v1".to_owned(),
+        epoch: None,
+        ttl_ms: u64::try_from(TTL.as_millis()).ok(),
+    }
 }
 
 pub(crate) fn start(number: u128, server: Server, request_limit: Duration) -> Replica {

@@ -51,6 +51,31 @@ async fn acquiring_again_is_granted_again_and_prolongs() {
 }
 
 #[tokio::test]
+async fn anothers_lease_lasts_no_longer_than_what_its_holder_asks_for() {
+    let redis = RedisServer::start();
+    let (mut first, mut second) = (replica(1, &redis), replica(2, &redis));
+    first.acquired().await;
+    // As after a clock that was put back by an hour, or a failover to a server whose clock is behind.
+    assert_eq!(redis.cli(&["PEXPIRE", LEASE, "3600000"]), "1");
+    let Answer::Denied { left: told, holder, .. } = second.acquire().await else { panic!() };
+    assert_eq!((told, holder), (TTL, Some(first.holder.clone())));
+    assert!(left(&redis) <= TTL && left(&redis) > TTL / 2, "whoever lives renews it in time");
+    wear_out(&redis);
+    let Answer::Denied { left: told, .. } = second.acquire().await else { panic!() };
+    assert!(told <= TTL / 2 && left(&redis) <= TTL / 2, "nobody else's is prolonged");
+}
+
+#[tokio::test]
+async fn a_lease_that_does_not_say_for_how_long_it_was_asked_is_left_alone() {
+    let redis = RedisServer::start();
+    let mut second = replica(2, &redis);
+    let value = Holder { ttl_ms: None, ..holder(1) }.value();
+    assert_eq!(redis.cli(&["SET", LEASE, &value, "PX", "3600000"]), "OK");
+    let Answer::Denied { left: told, .. } = second.acquire().await else { panic!() };
+    assert!(told > TTL && left(&redis) > TTL);
+}
+
+#[tokio::test]
 async fn renewing_prolongs_and_raises_the_epoch_but_never_lowers_it() {
     let redis = RedisServer::start();
     let mut replica = replica(1, &redis);

@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn whoever_took_too_long_does_not_begin() {
-        let holder = Holder { token: Uuid::nil(), host: String::new(), pid: 1, rev: String::new(), epoch: None };
+        let holder =
+            Holder { token: Uuid::nil(), host: String::new(), pid: 1, rev: String::new(), epoch: None, ttl_ms: None };
         let (ttl, request_limit) = (Duration::from_secs(1), Duration::from_millis(1));
         let server = Server::parse("unix:///nonexistent").unwrap();
         let desk = Desk::open(LeaseSetup { server, scope: String::new(), holder, ttl, request_limit }).unwrap();

@@ -138,6 +138,9 @@ impl FakeRedis {
         match self.key(now) {
             Key::Spoiled => Event::LeaseUnreachable,
             Key::Held { by, until } if by != Some(life) || mutant::is(Mutant::AcquireNotIdempotent) => {
+                // Everybody here asks for the same time, and nobody's lease lasts longer than what it asks for.
+                let until = until.map(|until| if by.is_some() { until.min(now + ttl) } else { until });
+                self.lease = Key::Held { by, until };
                 Event::LeaseDenied { sent, left: until.map_or(ENDLESS, |until| until.since(now)) }
             }
             Key::Held { .. } | Key::Free => self.grant(life, sent, now + ttl, None),
