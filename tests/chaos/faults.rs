@@ -170,6 +170,7 @@ impl World {
             Kind::RedisPaused => {
                 let what = if fault.whom.is_multiple_of(3) { "WRITE" } else { "ALL" };
                 redis.ask(&["CLIENT", "PAUSE", &fault.lasts.as_millis().to_string(), what])?;
+                self.redis_was_paused = true;
                 happened(None)
             }
             Kind::RedisFlushed => redis.ask(&["FLUSHALL"]).and_then(|_| happened(None)),
@@ -237,7 +238,7 @@ impl World {
             redis.drop_copy();
             // A server whose clock was put back in a pause pauses for an hour, and hears not even CLIENT UNPAUSE then: it is
             // started anew with the right time, as somebody would.
-            if self.redis_clock_has_moved {
+            if self.redis_clock_has_moved && self.redis_was_paused {
                 redis.kill();
                 self.redis_clock.jump(0)?;
             }

@@ -36,6 +36,7 @@ pub(crate) struct World {
     pub(crate) clocks: Vec<Clock>,
     pub(crate) redis_clock: RedisClock,
     pub(crate) redis_clock_has_moved: bool,
+    pub(crate) redis_was_paused: bool,
     pub(crate) replicas: Vec<Replica>,
     pub(crate) binary: PathBuf,
     pub(crate) secret: String,
@@ -66,6 +67,7 @@ impl World {
             redis,
             redis_clock,
             redis_clock_has_moved: false,
+            redis_was_paused: false,
             secret,
         };
         world.write_plan()?;
