@@ -1,6 +1,7 @@
 //! The README is tested: its tables come from the code, its plan is a plan, its commands do what it says.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod proof;
 mod symptoms;
 #[path = "../waiting/mod.rs"]
 mod waiting;
