@@ -33,8 +33,14 @@ struct Ours {
 
 impl Ours {
     fn start(redis: &RedisServer) -> Ours {
-        let holder =
-            Holder { token: Uuid::from_u128(1), host: "bench".to_owned(), pid: 1, rev: "v1".to_owned(), epoch: None };
+        let holder = Holder {
+            token: Uuid::from_u128(1),
+            host: "bench".to_owned(),
+            pid: 1,
+            rev: "v1".to_owned(),
+            epoch: None,
+            ttl_ms: None,
+        };
         let server = Server::parse(&redis.url()).unwrap();
         let setup = LeaseSetup { server, scope: "ours".to_owned(), holder, ttl: TTL, request_limit: TTL };
         let (answer, answers) = unbounded_channel();

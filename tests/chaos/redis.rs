@@ -49,9 +49,12 @@ impl Redis {
         let (config, socket) = (path("conf"), path("sock"));
         let lines = format!(
             "bind 0.0.0.0\nprotected-mode no\nport {port}\nunixsocket {}\nsave \"\"\nappendonly no\ndir {}\n\
+             dbfilename redis-{}.rdb\n\
              requirepass {secret}\nmasterauth {secret}\nrepl-diskless-sync-delay 0\nrepl-ping-replica-period 1\n",
             socket.display(),
             self.dir.display(),
+            // A copy has written down what it was told, and the next is to be empty.
+            self.started,
             secret = self.secret,
         );
         fs::write(&config, lines)?;
@@ -98,10 +101,23 @@ impl Redis {
 
     /// Starts it again, empty, if it is not there.
     pub(crate) fn revive(&mut self) -> io::Result<()> {
-        if self.primary.is_none() {
-            self.primary = Some(self.spawn(PORT)?);
+        while self.primary.is_none() {
+            let server = self.spawn(PORT)?;
+            // A thread of the one that was killed may have had the port still.
+            self.primary = self.comes_up(&server).then_some(server);
         }
         Ok(())
+    }
+
+    /// Waits until it answers. `false`: it has ended instead.
+    fn comes_up(&self, server: &Server) -> bool {
+        while !processes::is_over(server.pid) {
+            if self.ask_at(Some(server), &["PING"]).is_ok() {
+                return true;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        false
     }
 
     pub(crate) fn freeze(&self) {

@@ -98,7 +98,7 @@ async fn play(mut stream: UnixStream, mode: u8, answers: Vec<Vec<u8>>) {
 /// Every request is answered by what is known, and nothing is believed that was not said.
 async fn ask(server: &Server, limit: Duration) {
     let token = Uuid::from_u128(7);
-    let holder = Holder { token, host: "web".to_owned(), pid: 7, rev: "v1".to_owned(), epoch: None };
+    let holder = Holder { token, host: "web".to_owned(), pid: 7, rev: "v1".to_owned(), epoch: None, ttl_ms: None };
     let (server, scope) = (server.clone(), "flock".to_owned());
     let setup = LeaseSetup { server: server.clone(), scope, holder, ttl: Duration::from_secs(9), request_limit: limit };
     let (tell, mut told) = unbounded_channel();
