@@ -7,6 +7,7 @@ mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod env;
+mod file;
 mod flags;
 mod mask;
 mod number;
@@ -31,12 +32,12 @@ pub mod values {
 
 pub use check::{Glance, Known, Settings};
 pub use env::{Env, Overlay};
+pub(crate) use file::read_text;
 pub use flags::{CommandLine, Misuse, Scan, scan};
 pub use mask::Mask;
 pub(crate) use mask::percent_decoded;
 pub use parse::{LogFormat, LogLevel, VolumeLocks};
 pub use pick::Given;
-pub(crate) use pick::read as read_text;
 pub(crate) use plan_file::plan_digest;
 pub use plan_file::{LoadedPlan, PLAN_SCHEMA, StepCommand, StepDefaults};
 pub use problem::{Notice, Problem};

@@ -2,19 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::OFlags;
-
 use super::env::{Env, Overlay};
+use super::file::read_text;
 use super::problem::Problem;
 use super::table::{Fallback, Setting};
-
-/// Files of settings and plans are not longer than this. Keeps `/dev/zero` from filling the memory.
-const LONGEST_FILE: u64 = 1 << 20;
 
 /// A value, and what to name when it is wrong.
 #[derive(Clone, Eq, PartialEq)]
@@ -110,30 +103,10 @@ fn from_files(setting: &Setting, lookup: impl Fn(&str) -> Option<OsString>) -> R
 fn from_file(variable: &str, lookup: impl Fn(&str) -> Option<OsString>) -> Result<Option<Given>, Problem> {
     let culprit = format!("{variable}_FILE");
     let Some(path) = lookup(&culprit) else { return Ok(None) };
-    match read(Path::new(&path)) {
+    match read_text(Path::new(&path)) {
         Ok(text) => Ok(Some(Given { culprit, text: text.trim_end_matches(['\r', '\n']).to_owned() })),
         Err(error) => Err(Problem::new(culprit, format!("cannot read {}: {error}", path.display()))),
     }
-}
-
-/// Reads a whole file of bounded length as text.
-pub(crate) fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let length = open(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
-    if length as u64 > LONGEST_FILE {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "is longer than 1 MiB"));
-    }
-    Ok(text)
-}
-
-/// Opens it without waiting for anybody: signals may be held back by now, so that nothing would end the wait.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    if file.metadata()?.file_type().is_fifo() {
-        return Err(io::Error::other("is a FIFO, which may never end; a file is needed"));
-    }
-    Ok(file)
 }
 
 #[cfg(test)]
@@ -200,10 +173,6 @@ mod tests {
         let missing = said(&PASSWORD, None, &[("LOCK_REDIS_PASS_FILE", "/nowhere/pass")]);
         insta::assert_snapshot!(missing, @"LOCK_REDIS_PASS_FILE: cannot read /nowhere/pass: No such file or directory (os error 2)");
         let endless = said(&PASSWORD, None, &[("LOCK_REDIS_PASS_FILE", "/dev/zero")]);
-        let pipe = dir.path().join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
-        let waiting = said(&PASSWORD, None, &[("LOCK_REDIS_PASS_FILE", pipe.to_str().unwrap())]);
-        assert!(waiting.ends_with("/pipe: is a FIFO, which may never end; a file is needed"), "{waiting}");
         insta::assert_snapshot!(endless, @"LOCK_REDIS_PASS_FILE: cannot read /dev/zero: is longer than 1 MiB");
     }
 }

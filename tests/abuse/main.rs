@@ -19,5 +19,8 @@ mod redis_server;
 mod replica;
 mod revisions;
 mod secrets;
+#[path = "../it/wait.rs"]
+#[expect(dead_code, reason = "other targets use the rest")]
+mod wait;
 #[path = "../waiting/mod.rs"]
 mod waiting;

@@ -6,6 +6,7 @@ use std::thread;
 
 use crate::places::{ODDS, Odd, PLACES, SECRET, Scene};
 use crate::replica::{Ended, Launch, copy_for_all};
+use crate::wait::require_root;
 
 /// Commands, and how they end where all is as it should be.
 type Commands = [(&'static [&'static str], i32); 4];
@@ -131,7 +132,7 @@ fn a_gibibyte() {
 
 #[test]
 fn without_permission() {
-    assert!(rustix::process::geteuid().is_root(), "this test needs root; run it in a container");
+    require_root();
     try_all(Odd::wants_another_user);
 }
 

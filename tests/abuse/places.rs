@@ -9,6 +9,8 @@ use std::time::UNIX_EPOCH;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
+use crate::wait::require_root;
+
 /// What must be neither read nor written through a link.
 pub(crate) const SECRET: &str = "what-stands-elsewhere-and-is-nobodys-business\n";
 /// Far more than a replica may keep in memory.
@@ -135,6 +137,7 @@ impl Scene {
 
     /// Gives everything to this user.
     pub(crate) fn give_to(&self, user: u32) {
+        require_root();
         for path in [self.volume()].into_iter().chain(everything(&self.volume())) {
             std::os::unix::fs::lchown(path, Some(user), Some(user)).unwrap();
         }

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::places::everything;
 use crate::redis_server::{Monitor, RedisServer};
 use crate::replica::copy_for_all;
+use crate::wait::require_root;
 use crate::waiting::wait_for;
 
 /// Tells everything it knows, and goes on when it may: first all that it can read of others, then its own variables.
@@ -57,6 +58,7 @@ impl Stage {
         let holders = VARIABLES.iter().copied().chain(["lease", "url", "need"]);
         let secrets = holders.map(|of| (of.to_owned(), format!("s3cr3t-{}-{number}", of.to_lowercase()))).collect();
         let redis = RedisServer::start();
+        require_root();
         let monitor = redis.monitor();
         let stage = Stage { dir, redis, monitor, secrets, leader: None };
         for user in ["lease", "need"] {
@@ -206,7 +208,7 @@ fn nor_in_a_log_for_collectors() {
 /// Settings that come from files are in nobody's variables: a step under another user has no way to them.
 #[test]
 fn a_secret_in_a_file_is_out_of_reach_of_a_step_under_another_user() {
-    assert!(rustix::process::geteuid().is_root(), "this test needs root; run it in a container");
+    require_root();
     let mut stage = Stage::new("0");
     let file = stage.path("url");
     fs::write(&file, stage.url("lease") + "\n").unwrap();

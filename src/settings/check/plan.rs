@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::{Check, limit};
 use crate::preset::{Preset, PresetBrief, PresetPlan};
+use crate::settings::file::read_text;
 use crate::settings::number::count;
-use crate::settings::pick::{Given, read};
+use crate::settings::pick::Given;
 use crate::settings::plan_file::{Base, LoadedPlan, StepDefaults};
 use crate::settings::problem::Problem;
 use crate::settings::table::names as n;
@@ -68,7 +69,7 @@ impl Check<'_> {
 
     fn plan_of_file(&mut self, given: Given, base: Base, defaults: StepDefaults) -> Option<LoadedPlan> {
         let Given { culprit, text: path } = given;
-        let text = match read(Path::new(&path)) {
+        let text = match read_text(Path::new(&path)) {
             Ok(text) => text,
             Err(error) => {
                 self.problems.push(Problem::new(culprit, format!("cannot read {path}: {error}")));

@@ -211,24 +211,11 @@ fn assemble(
     // The first of a name that is there twice.
     let ids: BTreeMap<String, StepId> = ids.into_iter().rev().collect();
     for draft in &usable {
-        let mut after = BTreeSet::new();
-        for (name, place) in &draft.after {
-            match ids.get(name) {
-                Some(&id) => drop(after.insert(id)),
-                None if source.is_full() => {}
-                // A step that exists but cannot be used has been told already.
-                None if written.iter().any(|(written, _)| written == name) => {}
-                None => {
-                    let hint = spelling::hint(name, ids.keys().map(String::as_str));
-                    source.complain(place, format!("comes after {name:?}, but there is no such step{hint}"));
-                }
-            }
-        }
         steps.push(Step {
             name: draft.name.clone()?,
             in_progress: draft.in_progress.clone()?,
             done: draft.done.clone()?,
-            after,
+            after: predecessors(source, draft, &ids, &written),
             timeout: draft.timeout.or(defaults.timeout).filter(|timeout| !timeout.is_zero()),
             max_attempts: draft.max_attempts.unwrap_or(defaults.max_attempts),
         });
@@ -246,6 +233,27 @@ fn assemble(
             None
         }
     }
+}
+
+/// What a step comes after. A step that exists but cannot be used has been told already.
+fn predecessors(
+    source: &mut Source<'_>,
+    draft: &Draft<'_>,
+    ids: &BTreeMap<String, StepId>,
+    written: &[(String, bool)],
+) -> BTreeSet<StepId> {
+    let mut after = BTreeSet::new();
+    for (name, place) in &draft.after {
+        match ids.get(name) {
+            Some(&id) => drop(after.insert(id)),
+            None if source.is_full() || written.iter().any(|(written, _)| written == name) => {}
+            None => {
+                let hint = spelling::hint(name, ids.keys().map(String::as_str));
+                source.complain(place, format!("comes after {name:?}, but there is no such step{hint}"));
+            }
+        }
+    }
+    after
 }
 
 /// The steps of a file, found by their place in the whole plan.
