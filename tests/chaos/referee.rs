@@ -27,6 +27,8 @@ pub(crate) enum Breach {
     DoneTooEarly,
     CompletionLost,
     RanAgain,
+    OutlivedDone,
+    OutlivedReady,
     ReadyTooEarly,
     ReadyLost,
     ServedEarly,
@@ -40,12 +42,14 @@ pub(crate) enum Breach {
 }
 
 impl Breach {
-    pub(crate) const ALL: [(Breach, &'static str, &'static str); 15] = [
+    pub(crate) const ALL: [(Breach, &'static str, &'static str); 17] = [
         (Breach::Overlap, "P1", "overlap"),
         (Breach::OutOfOrder, "P1", "started before its predecessors were over"),
         (Breach::DoneTooEarly, "P3", "done marker without a successful end"),
         (Breach::CompletionLost, "P2", "lost completion"),
         (Breach::RanAgain, "P3", "ran again after it was done"),
+        (Breach::OutlivedDone, "P3", "alive after it was done"),
+        (Breach::OutlivedReady, "P1", "alive after ready"),
         (Breach::ReadyTooEarly, "P2", "ready before all was done"),
         (Breach::ReadyLost, "P2", "ready marker lost"),
         (Breach::ServedEarly, "P4", "command started before ready"),
@@ -91,9 +95,13 @@ struct Referee<'a> {
     newest: Option<Entry>,
     /// Who led under each epoch.
     leaders: BTreeMap<u64, String>,
+    /// Starts of each step under other epochs after it had ended well under one.
+    again: BTreeMap<(&'a str, u64), Vec<Entry>>,
     /// Epochs under which each step ended well.
     succeeded: BTreeMap<&'a str, BTreeSet<u64>>,
     done: BTreeSet<&'a str>,
+    /// Those under which it was done.
+    committed: BTreeSet<(&'a str, u64)>,
     bad_ends: BTreeMap<&'a str, u32>,
     has_been_ready: bool,
     has_failed: bool,
@@ -107,6 +115,8 @@ struct Referee<'a> {
     spent: BTreeMap<&'a str, u32>,
     /// Pairs of processes whose overlap has been told.
     told: BTreeSet<(i32, String)>,
+    /// Processes that have been told to live too long.
+    outlived: BTreeSet<(i32, Breach)>,
 }
 
 impl<'a> Referee<'a> {
@@ -117,8 +127,10 @@ impl<'a> Referee<'a> {
             begun: BTreeMap::new(),
             newest: None,
             leaders: BTreeMap::new(),
+            again: BTreeMap::new(),
             succeeded: BTreeMap::new(),
             done: BTreeSet::new(),
+            committed: BTreeSet::new(),
             bad_ends: BTreeMap::new(),
             has_been_ready: false,
             has_failed: false,
@@ -127,6 +139,7 @@ impl<'a> Referee<'a> {
             killed: BTreeSet::new(),
             spent: BTreeMap::new(),
             told: BTreeSet::new(),
+            outlived: BTreeSet::new(),
         }
     }
 
@@ -188,6 +201,10 @@ impl<'a> Referee<'a> {
         if let Some(newest) = self.newest.clone().filter(|newest| newest.epoch > entry.epoch) {
             self.find(Breach::EpochShrank, format!("{}, after {}", who(entry), who(&newest)));
         }
+        for &epoch in self.succeeded.get(&**name).into_iter().flatten().filter(|&&epoch| epoch != entry.epoch) {
+            self.again.entry((name, epoch)).or_default().push(entry.clone());
+        }
+        self.look_whether_it_may_live(entry);
         self.begun.insert(name, entry.clone());
         self.newest = Some(entry.clone());
     }
@@ -198,8 +215,9 @@ impl<'a> Referee<'a> {
         if self.killed.contains(&entry.life) {
             self.spent.insert(name, entry.attempt);
         }
+        self.look_whether_it_may_live(entry);
         let excludes = |other: &Entry| {
-            let is_later_run = other.name == *name && (other.epoch, other.attempt) != (entry.epoch, entry.attempt);
+            let is_later_run = other.name == *name && other.run != entry.run;
             let is_successor = self.step(&other.name).1.contains(name);
             other.epoch > entry.epoch || other.epoch == entry.epoch && (is_later_run || is_successor)
         };
@@ -207,6 +225,18 @@ impl<'a> Referee<'a> {
         if self.told.insert((entry.pid, who(&other))) {
             let text = format!("{} is alive after {} has begun", who(entry), who(&other));
             self.find(Breach::Overlap, text);
+        }
+    }
+
+    /// The watcher sees a marker at the earliest when it is there, so whoever writes after that outlived it.
+    fn look_whether_it_may_live(&mut self, entry: &Entry) {
+        let (name, _) = self.step(&entry.name);
+        // A start is told as one that ran again.
+        let is_done = self.done.contains(&**name) && entry.what != What::Start;
+        for (is_over, breach) in [(is_done, Breach::OutlivedDone), (self.has_been_ready, Breach::OutlivedReady)] {
+            if is_over && self.outlived.insert((entry.pid, breach)) {
+                self.find(breach, who(entry));
+            }
         }
     }
 
@@ -227,6 +257,7 @@ impl<'a> Referee<'a> {
             self.find(Breach::DoneTooEarly, format!("{name}, epoch {}", entry.epoch));
         }
         self.done.insert(name);
+        self.committed.insert((name, entry.epoch));
     }
 
     fn look_at_ready(&mut self) {
@@ -257,7 +288,21 @@ impl<'a> Referee<'a> {
         }
     }
 
+    /// What the watcher may have been too slow to see: whoever takes a step over takes its claim, and then nobody else can
+    /// have had it done.
+    fn look_for_repetitions(&mut self) {
+        let again = std::mem::take(&mut self.again);
+        let repeated = again.iter().filter(|(run, _)| self.committed.contains(*run));
+        let texts: Vec<String> = repeated
+            .flat_map(|((_, epoch), starts)| {
+                starts.iter().map(move |start| format!("{}, done under {epoch}", who(start)))
+            })
+            .collect();
+        texts.into_iter().for_each(|text| self.find(Breach::RanAgain, text));
+    }
+
     fn look_back(&mut self) {
+        self.look_for_repetitions();
         // A run that was being stopped as it ended badly is not counted.
         let most = self.rules.limit.saturating_add(self.stops);
         let most = if self.rules.is_trusted { most } else { u32::MAX };
@@ -275,6 +320,6 @@ impl<'a> Referee<'a> {
 }
 
 fn who(entry: &Entry) -> String {
-    let Entry { name, epoch, attempt, pid, life, .. } = entry;
-    format!("{name} of {life} (epoch {epoch}, attempt {attempt}, pid {pid})")
+    let Entry { name, epoch, attempt, run, pid, life, .. } = entry;
+    format!("{name} of {life} (epoch {epoch}, attempt {attempt}, run {run}, pid {pid})")
 }
