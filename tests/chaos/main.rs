@@ -96,6 +96,7 @@ fn campaign(arguments: &[String]) -> ExitCode {
         Ok(options) => options,
         Err(problem) => {
             eprintln!("chaos: {problem}\n{USAGE}");
+            conclude(0, 1);
             return ExitCode::from(BAD_USAGE);
         }
     };
@@ -113,6 +114,7 @@ fn campaign(arguments: &[String]) -> ExitCode {
     let missing = needs::missing(&options.binary);
     if !missing.is_empty() {
         eprintln!("chaos: rounds need {}", missing.join("; "));
+        conclude(proven, 1);
         return ExitCode::from(UNAVAILABLE);
     }
     match campaign::play(&options) {
@@ -125,6 +127,7 @@ fn campaign(arguments: &[String]) -> ExitCode {
         }
         Err(error) => {
             eprintln!("chaos: {error}");
+            conclude(proven, 1);
             ExitCode::from(UNAVAILABLE)
         }
     }

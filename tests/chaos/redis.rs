@@ -9,12 +9,16 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 
 use crate::clock::RedisClock;
+use crate::journal::now;
 use crate::processes;
 use crate::resp::Conversation;
 
 /// In the round's own network there is nobody else.
 pub(crate) const PORT: u16 = 6379;
 const COPY_PORT: u16 = 6380;
+
+/// How long a server may take to start on a busy machine, in nanoseconds.
+const START: u64 = 30_000_000_000;
 
 /// A server that keeps nothing on disk: restarted, it is empty.
 #[derive(Debug)]
@@ -101,22 +105,28 @@ impl Redis {
 
     /// Starts it again, empty, if it is not there.
     pub(crate) fn revive(&mut self) -> io::Result<()> {
+        let limit = now() + START;
         while self.primary.is_none() {
+            if now() > limit {
+                let (nth, dir) = (self.started, self.dir.display());
+                return Err(io::Error::other(format!("redis-server does not start: see {dir}/redis-{nth}.log")));
+            }
             let server = self.spawn(PORT)?;
-            // A thread of the one that was killed may have had the port still.
-            self.primary = self.comes_up(&server).then_some(server);
+            // The kernel may have the port still.
+            self.primary = self.comes_up(&server, limit).then_some(server);
         }
         Ok(())
     }
 
-    /// Waits until it answers. `false`: it has ended instead.
-    fn comes_up(&self, server: &Server) -> bool {
-        while !processes::is_over(server.pid) {
+    /// Waits until it answers. `false`: it has ended instead, or has not answered in time.
+    fn comes_up(&self, server: &Server, limit: u64) -> bool {
+        while !processes::is_over(server.pid) && now() <= limit {
             if self.ask_at(Some(server), &["PING"]).is_ok() {
                 return true;
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
+        processes::signal(server.pid, Signal::KILL);
         false
     }
 

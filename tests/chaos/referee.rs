@@ -298,7 +298,9 @@ impl<'a> Referee<'a> {
                 starts.iter().map(move |start| format!("{}, done under {epoch}", who(start)))
             })
             .collect();
-        texts.into_iter().for_each(|text| self.find(Breach::RanAgain, text));
+        for text in texts {
+            self.find(Breach::RanAgain, text);
+        }
     }
 
     fn look_back(&mut self) {

@@ -53,6 +53,9 @@ pub(crate) fn play(seed: u64, scratch: &Path, binary: &Path, preload: &Path) -> 
     tally.findings = findings.iter().map(ToString::to_string).collect();
     (tally.missed, tally.settled_ms, tally.took_ms) = (round.missed, settled / 1_000_000, (now() - began) / 1_000_000);
     timeline::write(&round.world, entries, &findings)?;
+    if !findings.is_empty() {
+        round.world.volume.copy_to(&scratch.join("volume-as-it-was"))?;
+    }
     Ok(tally)
 }
 

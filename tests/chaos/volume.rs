@@ -62,6 +62,11 @@ impl Volume {
         }
     }
 
+    /// For whoever asks what went wrong: the volume itself goes with the round.
+    pub(crate) fn copy_to(&self, path: &Path) -> io::Result<()> {
+        run("cp", &["-a", &self.path.display().to_string(), &path.display().to_string()])
+    }
+
     pub(crate) fn is_read_only(&self) -> bool {
         self.read_only.is_some()
     }
@@ -81,10 +86,12 @@ impl Volume {
 
     pub(crate) fn allow_writing(&mut self) -> io::Result<()> {
         let path = self.path.display().to_string();
-        match self.read_only.take() {
-            None => Ok(()),
-            Some(How::Remounted) => run("mount", &["-o", "remount,rw", &path]),
-            Some(How::Covered) => run("umount", &["--lazy", &path]),
+        match self.read_only {
+            None => {}
+            Some(How::Remounted) => run("mount", &["-o", "remount,rw", &path])?,
+            Some(How::Covered) => run("umount", &["--lazy", &path])?,
         }
+        self.read_only = None;
+        Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::journal::{Entry, Journal, Reader, What, now};
 use crate::network::{self, Network};
 use crate::redis::{PORT, Redis};
 use crate::replica::{Launch, Log, Replica};
+use crate::run::run;
 use crate::scene::{Leaves, Scene};
 use crate::step;
 use crate::variables as v;
@@ -47,6 +48,8 @@ impl World {
     pub(crate) fn new(scene: Scene, scratch: &Path, binary: &Path, preload: &Path) -> io::Result<World> {
         let secret = format!("hidden-by-seed-{}", scene.seed);
         let journal = Journal::open(&scratch.join("journal"))?;
+        // libfaketime leaves something there for each process.
+        run("mount", &["-t", "tmpfs", "tmpfs", "/dev/shm"])?;
         let volume = Volume::mount(&scratch.join("volume"))?;
         let count = scene.replicas.len();
         let network = if scene.has_redis { Some(Network::new(count)?) } else { None };
