@@ -46,9 +46,11 @@ pub(crate) enum What {
     Late,
     /// The secret was seen where `detail` says.
     Secret,
+    /// Of whoever led, something was left that is in the way of others: `detail`.
+    Left,
 }
 
-const WORDS: [(What, &str); 17] = [
+const WORDS: [(What, &str); 18] = [
     (What::Start, "start"),
     (What::Member, "member"),
     (What::Beat, "beat"),
@@ -66,6 +68,7 @@ const WORDS: [(What, &str); 17] = [
     (What::Heal, "heal"),
     (What::Late, "late"),
     (What::Secret, "secret"),
+    (What::Left, "left"),
 ];
 
 /// One line: `what name epoch attempt run pid nanoseconds life detail`, where nothing is `-` or 0.

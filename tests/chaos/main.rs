@@ -10,6 +10,7 @@
 #![expect(clippy::print_stdout, reason = "a program that tells what it finds")]
 #![expect(clippy::print_stderr, reason = "a program that tells what it finds")]
 
+mod broken;
 mod campaign;
 mod clock;
 mod faults;

@@ -43,10 +43,15 @@ const fn case(name: &'static str, breach: Breach, line: &'static str, instead: &
 }
 
 const END: &str = "beat assets 2 2 30 30 13 r2.1 -\n";
+const KILL: &str = "fault kill-leader 0 0 0 10 10 r1.1 -\n";
+const EXIT: &str = "exit - 0 0 0 10 11 r1.1 137\n";
+const KILLED: &str = "fault kill-leader 0 0 0 10 10 r1.1 -\nexit - 0 0 0 10 11 r1.1 137\n";
+const STOPPED_TOO_EARLY: &str =
+    "fault term-leader 0 0 0 10 10 r1.1 -\nexit - 0 0 0 10 11 r1.1 143\nbeat assets 1 1 22 22 11 r1.1 -\n";
 const DONE: &str = "done assets 2 2 0 0 15 - -\n";
 const SERVE: &str = "serve - 0 0 0 11 17 r2.1 ready\n";
 
-const CASES: [Case; 36] = [
+const CASES: [Case; 45] = [
     case("seen alive by the next", Breach::Overlap, END, "overlap assets 2 2 30 30 13 r2.1 22\n"),
     case("an earlier leader's step", Breach::Overlap, END, "beat assets 1 1 22 22 13 r1.1 -\n"),
     case("an earlier leader's other step", Breach::Overlap, END, "beat migrate 1 1 20 20 13 r1.1 -\n"),
@@ -147,8 +152,7 @@ const CASES: [Case; 36] = [
         "too many bad ends",
         Breach::TooManyAttempts,
         "beat assets 1 1 22 22 9 r1.1 -\n",
-        "end assets 1 1 22 22 9 r1.1 1\nend assets 1 1 22 22 9 r1.1 1\nend assets 1 1 22 22 9 r1.1 1\nend assets 1 1 22 22 9 r1.1 1\n\
-         end assets 1 1 22 22 9 r1.1 1\n",
+        "end assets 1 1 22 22 9 r1.1 1\nend assets 1 1 22 22 9 r1.1 1\nend assets 1 1 22 22 9 r1.1 1\nend assets 1 1 22 22 9 r1.1 1\n",
     ),
     case(
         "not counted, though it outlived its leader",
@@ -157,6 +161,20 @@ const CASES: [Case; 36] = [
         "exit - 0 0 0 10 11 r1.1 137\nbeat assets 1 1 22 22 11 r1.1 -\nstart assets 2 1 30 30 12 r2.1 -\n",
     ),
     case("a panic", Breach::WrongExit, "exit - 0 0 0 10 11 r1.1 137\n", "exit - 0 0 0 10 11 r1.1 101\n"),
+    case("killed by nobody", Breach::WrongExit, KILL, ""),
+    case("another was killed", Breach::WrongExit, KILL, "fault kill-any 0 0 0 11 10 r2.1 -\n"),
+    case("stopped by nobody", Breach::WrongExit, EXIT, "exit - 0 0 0 10 11 r1.1 143\n"),
+    case("no Redis, though nobody broke it", Breach::WrongExit, EXIT, "exit - 0 0 0 10 11 r1.1 69\n"),
+    case("no volume, though nobody broke it", Breach::WrongExit, EXIT, "exit - 0 0 0 10 11 r1.1 74\n"),
+    case("it gave up", Breach::WrongExit, EXIT, "exit - 0 0 0 10 11 r1.1 75\n"),
+    case("no permission", Breach::WrongExit, EXIT, "exit - 0 0 0 10 11 r1.1 77\n"),
+    case("it outlives its stop", Breach::OutlivedStop, KILLED, STOPPED_TOO_EARLY),
+    case(
+        "a marker in the way",
+        Breach::LeftBehind,
+        SERVE,
+        "serve - 0 0 0 11 17 r2.1 ready\nleft - 0 0 0 0 18 - assets_v1.1\n",
+    ),
     case("0 without a command", Breach::WrongExit, "exit - 0 0 0 10 11 r1.1 137\n", "exit - 0 0 0 10 11 r1.1 0\n"),
     case("told in argv", Breach::SecretShown, SERVE, "serve - 0 0 0 11 17 r2.1 ready\nsecret - 0 0 0 0 18 - argv\n"),
 ];
