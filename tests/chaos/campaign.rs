@@ -202,7 +202,7 @@ impl Results {
         if self.sum.rounds >= ENOUGH {
             let kinds = Kind::ALL.iter().map(|(_, word, _)| *word);
             gaps.extend(kinds.filter(|word| !self.sum.faults.contains_key(*word)).map(str::to_owned));
-            let needed = ["takeovers", "untrusted", "guard alone", "failed for good", "with clocks"];
+            let needed = ["takeovers", "untrusted", "guard alone", "failed for good", "with clocks", "packets dropped"];
             gaps.extend(needed.into_iter().filter(|name| count(name) == 0).map(str::to_owned));
         }
         // A revision that fails for good hands off nobody.

@@ -10,6 +10,7 @@ use rustix::process::{Signal, WaitOptions, wait};
 use crate::broken::CLEARING;
 use crate::faults::{Outcome, Undo};
 use crate::journal::{Entry, What, now};
+use crate::network::Network;
 use crate::processes;
 use crate::referee::judge;
 use crate::scene::{Fault, Scene};
@@ -49,7 +50,8 @@ pub(crate) fn play(seed: u64, scratch: &Path, binary: &Path, preload: &Path) -> 
     round.world.look()?;
     let entries = round.world.entries();
     let findings = judge(&round.world.scene.rules(), entries);
-    let mut tally = Tally::of(&round.world.scene, entries);
+    let dropped = if round.world.scene.has_redis { Network::dropped()? } else { 0 };
+    let mut tally = Tally::of(&round.world.scene, entries, dropped);
     tally.findings = findings.iter().map(ToString::to_string).collect();
     for fault in &round.put_off {
         *tally.missed.entry(fault.kind.word().to_owned()).or_default() += 1;
@@ -238,6 +240,13 @@ impl Round {
         let found = if everywhere { secrets::in_files(&self.world) } else { secrets::in_argv(&self.world) };
         if let Some(place) = found {
             self.world.journal.write(Entry::new(What::Secret, "-").detail(&place));
+        }
+        // Each step tells the secret, so where one was done it is in the log, masked; or nothing is shown about masks.
+        let is_told = self.world.entries().iter().any(|entry| entry.what == What::Done);
+        if everywhere && is_told && !secrets::is_masked(&self.world) {
+            self.world
+                .journal
+                .write(Entry::new(What::Secret, "-").detail("no mask: the log has nothing of what steps told"));
         }
     }
 }
