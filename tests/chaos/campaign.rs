@@ -183,9 +183,11 @@ impl Results {
             let _ = fs::remove_dir_all(scratch.round(seed));
         } else {
             self.failed += 1;
-            let kept = scratch.keep(seed);
             println!("round {seed} ... FAILED\n  {}", broken.join("\n  "));
-            println!("  everything about it: {}", kept.display());
+            match scratch.keep(seed) {
+                Ok(kept) => println!("  everything about it: {}", kept.display()),
+                Err(error) => println!("  nothing of it is kept: {error}"),
+            }
             println!("  once more: tests/run chaos --seed {seed}");
         }
         if let Ok(tally) = result {
@@ -200,10 +202,12 @@ impl Results {
         if self.sum.rounds >= ENOUGH {
             let kinds = Kind::ALL.iter().map(|(_, word, _)| *word);
             gaps.extend(kinds.filter(|word| !self.sum.faults.contains_key(*word)).map(str::to_owned));
-            let needed = ["takeovers", "untrusted", "guard alone", "failed for good", "with clocks"];
+            let needed = ["takeovers", "untrusted", "guard alone", "failed for good", "with clocks", "packets dropped"];
             gaps.extend(needed.into_iter().filter(|name| count(name) == 0).map(str::to_owned));
         }
-        if count("hand-offs") == 0 || count("elections") == 0 {
+        // A revision that fails for good hands off nobody.
+        let is_sound = self.sum.rounds > count("failed for good");
+        if is_sound && (count("hand-offs") == 0 || count("elections") == 0) {
             gaps.push("hand-offs".to_owned());
         }
         gaps

@@ -65,7 +65,7 @@ impl World {
             Kind::CutFromRedis => self.cut(fault, Way::FromRedis),
             Kind::CutBoth => self.cut(fault, Way::Both),
             Kind::SlowLink => {
-                let whom = self.leader_or(fault.whom);
+                let Some(whom) = self.leader_or(fault.whom) else { return Ok(Outcome::Later) };
                 Network::slow(whom)?;
                 Ok(done(&self.replicas[whom].life(), "-", Some(Undo::Quicken(whom))))
             }
@@ -92,8 +92,9 @@ impl World {
     }
 
     fn end(&mut self, fault: &Fault) -> Outcome {
-        let whom =
-            if fault.kind == Kind::KillAny { fault.whom % self.replicas.len() } else { self.leader_or(fault.whom) };
+        let any = fault.whom % self.replicas.len();
+        let whom = if fault.kind == Kind::KillAny { Some(any) } else { self.leader() };
+        let Some(whom) = whom else { return Outcome::Later };
         let replica = &self.replicas[whom];
         let Some(pid) = replica.pid else { return Outcome::Later };
         let mut hit = vec![pid];
@@ -123,7 +124,8 @@ impl World {
 
     fn freeze(&mut self, fault: &Fault) -> Outcome {
         let any = fault.whom % self.replicas.len();
-        let whom = if fault.kind == Kind::FreezeAny { any } else { self.leader_or(fault.whom) };
+        let whom = if fault.kind == Kind::FreezeAny { Some(any) } else { self.leader() };
+        let Some(whom) = whom else { return Outcome::Later };
         let replica = &self.replicas[whom];
         let Some(pid) = replica.pid else { return Outcome::Later };
         let hit = if fault.kind == Kind::FreezeTree { processes::bearing(&replica.mark()) } else { vec![pid] };
@@ -133,7 +135,7 @@ impl World {
 
     fn cut(&mut self, fault: &Fault, way: Way) -> io::Result<Outcome> {
         let everybody = fault.whom % 5 == 4;
-        let leader = self.leader_or(fault.whom);
+        let Some(leader) = self.leader_or(fault.whom) else { return Ok(Outcome::Later) };
         let whom: Vec<usize> = if everybody { (0..self.replicas.len()).collect() } else { vec![leader] };
         let network = self.network.as_ref().expect("with a Redis there is a network");
         for &nth in &whom {
@@ -150,7 +152,7 @@ impl World {
             self.clocks.iter().try_for_each(|clock| clock.jump(seconds))?;
             return Ok(done("all", &format!("{seconds:+}s"), None));
         }
-        let leader = self.leader_or(whom);
+        let Some(leader) = self.leader_or(whom) else { return Ok(Outcome::Later) };
         self.clocks[leader].jump(seconds)?;
         Ok(done(&self.replicas[leader].life(), &format!("{seconds:+}s"), None))
     }
@@ -176,16 +178,11 @@ impl World {
             Kind::RedisFlushed => redis.ask(&["FLUSHALL"]).and_then(|_| happened(None)),
             Kind::ScriptsFlushed => redis.ask(&["SCRIPT", "FLUSH"]).and_then(|_| happened(None)),
             Kind::StaleFailover => {
-                redis.start_copy()?;
-                for _ in 0..100 {
-                    if redis.is_copied() {
-                        redis.part_copy()?;
-                        return happened(Some(Undo::FailOver));
-                    }
-                    std::thread::sleep(std::time::Duration::from_millis(5));
+                if redis.part_copy()? {
+                    happened(Some(Undo::FailOver))
+                } else {
+                    Ok(Outcome::Later)
                 }
-                redis.drop_copy();
-                Ok(Outcome::Later)
             }
             Kind::LeaseDeleted | Kind::LeaseEvicted => {
                 let Some(lease) = redis.lease()? else { return Ok(Outcome::Later) };
@@ -196,8 +193,11 @@ impl World {
                 redis.ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-random", "maxmemory", "1"])?;
                 // It goes at the latest when somebody writes.
                 let _ = redis.ask(&["SET", "bellwether-chaos", "1"]);
-                let is_gone = redis.lease()?.is_none();
-                Ok(done("-", if is_gone { "gone" } else { "stays" }, Some(Undo::GiveMemory)))
+                if redis.lease().is_ok_and(|lease| lease.is_none()) {
+                    return happened(Some(Undo::GiveMemory));
+                }
+                redis.ask(&["CONFIG", "SET", "maxmemory", "0"])?;
+                Ok(Outcome::Later)
             }
             kind => unreachable!("{kind:?} breaks something else"),
         }

@@ -46,9 +46,11 @@ pub(crate) enum What {
     Late,
     /// The secret was seen where `detail` says.
     Secret,
+    /// Of whoever led, something was left that is in the way of others: `detail`.
+    Left,
 }
 
-const WORDS: [(What, &str); 17] = [
+const WORDS: [(What, &str); 18] = [
     (What::Start, "start"),
     (What::Member, "member"),
     (What::Beat, "beat"),
@@ -66,9 +68,10 @@ const WORDS: [(What, &str); 17] = [
     (What::Heal, "heal"),
     (What::Late, "late"),
     (What::Secret, "secret"),
+    (What::Left, "left"),
 ];
 
-/// One line: `what name epoch attempt pid nanoseconds life detail`, where nothing is `-` or 0.
+/// One line: `what name epoch attempt run pid nanoseconds life detail`, where nothing is `-` or 0.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) what: What,
@@ -76,6 +79,8 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) epoch: u64,
     pub(crate) attempt: u32,
+    /// The main process of the step: an attempt that was given back has the same number once more.
+    pub(crate) run: i32,
     pub(crate) pid: i32,
     /// On the boot-time clock.
     pub(crate) at: u64,
@@ -87,7 +92,8 @@ pub(crate) struct Entry {
 impl Entry {
     pub(crate) fn new(what: What, name: &str) -> Entry {
         let nothing = || "-".to_owned();
-        Entry { what, name: name.to_owned(), epoch: 0, attempt: 0, pid: 0, at: 0, life: nothing(), detail: nothing() }
+        let (name, life, detail) = (name.to_owned(), nothing(), nothing());
+        Entry { what, name, epoch: 0, attempt: 0, run: 0, pid: 0, at: 0, life, detail }
     }
 
     pub(crate) fn of(self, life: &str, pid: i32) -> Entry {
@@ -96,6 +102,10 @@ impl Entry {
 
     pub(crate) fn under(self, epoch: u64, attempt: u32) -> Entry {
         Entry { epoch, attempt, ..self }
+    }
+
+    pub(crate) fn in_run(self, run: i32) -> Entry {
+        Entry { run, ..self }
     }
 
     /// Blanks would be taken for the end of a word.
@@ -111,9 +121,9 @@ impl Entry {
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Entry { what, name, epoch, attempt, pid, at, life, detail } = self;
+        let Entry { what, name, epoch, attempt, run, pid, at, life, detail } = self;
         let word = WORDS.iter().find(|(known, _)| known == what).expect("each has a word").1;
-        write!(f, "{word} {name} {epoch} {attempt} {pid} {at} {life} {detail}")
+        write!(f, "{word} {name} {epoch} {attempt} {run} {pid} {at} {life} {detail}")
     }
 }
 
@@ -123,12 +133,13 @@ impl FromStr for Entry {
     fn from_str(line: &str) -> Result<Entry, String> {
         let wrong = || format!("no line of a journal: {line:?}");
         let words: Vec<&str> = line.split(' ').collect();
-        let [what, name, epoch, attempt, pid, at, life, detail] = words[..] else { return Err(wrong()) };
+        let [what, name, epoch, attempt, run, pid, at, life, detail] = words[..] else { return Err(wrong()) };
         Ok(Entry {
             what: WORDS.iter().find(|(_, word)| *word == what).ok_or_else(wrong)?.0,
             name: name.to_owned(),
             epoch: epoch.parse().map_err(|_| wrong())?,
             attempt: attempt.parse().map_err(|_| wrong())?,
+            run: run.parse().map_err(|_| wrong())?,
             pid: pid.parse().map_err(|_| wrong())?,
             at: at.parse().map_err(|_| wrong())?,
             life: life.to_owned(),

@@ -79,6 +79,10 @@ impl Kind {
         Kind::entry(self).2
     }
 
+    pub(crate) fn of(word: &str) -> Option<Kind> {
+        Kind::ALL.iter().find(|(_, known, _)| *known == word).map(|(kind, ..)| *kind)
+    }
+
     fn entry(self) -> &'static (Kind, &'static str, Takes) {
         Kind::ALL.iter().find(|(kind, ..)| *kind == self).expect("each is in the table")
     }

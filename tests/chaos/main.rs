@@ -10,6 +10,7 @@
 #![expect(clippy::print_stdout, reason = "a program that tells what it finds")]
 #![expect(clippy::print_stderr, reason = "a program that tells what it finds")]
 
+mod broken;
 mod campaign;
 mod clock;
 mod faults;
@@ -96,6 +97,7 @@ fn campaign(arguments: &[String]) -> ExitCode {
         Ok(options) => options,
         Err(problem) => {
             eprintln!("chaos: {problem}\n{USAGE}");
+            conclude(0, 1);
             return ExitCode::from(BAD_USAGE);
         }
     };
@@ -113,6 +115,7 @@ fn campaign(arguments: &[String]) -> ExitCode {
     let missing = needs::missing(&options.binary);
     if !missing.is_empty() {
         eprintln!("chaos: rounds need {}", missing.join("; "));
+        conclude(proven, 1);
         return ExitCode::from(UNAVAILABLE);
     }
     match campaign::play(&options) {
@@ -125,6 +128,7 @@ fn campaign(arguments: &[String]) -> ExitCode {
         }
         Err(error) => {
             eprintln!("chaos: {error}");
+            conclude(proven, 1);
             ExitCode::from(UNAVAILABLE)
         }
     }

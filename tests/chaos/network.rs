@@ -13,8 +13,8 @@ const NAMES: &str = "/run/netns";
 const FILTER: &str = "table inet chaos {
     set deaf { type ifname; }
     set mute { type ifname; }
-    chain heard { type filter hook input priority 0; iifname @deaf drop; }
-    chain said { type filter hook output priority 0; oifname @mute drop; }
+    chain heard { type filter hook input priority 0; iifname @deaf counter drop; }
+    chain said { type filter hook output priority 0; oifname @mute counter drop; }
 }
 ";
 
@@ -89,6 +89,17 @@ impl Network {
     pub(crate) fn slow(nth: usize) -> io::Result<()> {
         let link = link(nth);
         run("tc", &["qdisc", "replace", "dev", &link, "root", "tbf", "rate", "8kbit", "burst", "1600", "latency", "9s"])
+    }
+
+    /// How many packets met a cut.
+    pub(crate) fn dropped() -> io::Result<u64> {
+        let output = Command::new("nft").args(["list", "table", "inet", "chaos"]).stdin(Stdio::null()).output()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let counters = said.split("counter packets ").skip(1);
+        let counts: Vec<u64> = counters.filter_map(|rest| rest.split(' ').next()?.parse().ok()).collect();
+        // One for each way.
+        let [heard, said] = counts[..] else { return Err(io::Error::other(format!("nft tells no counters: {said}"))) };
+        Ok(heard + said)
     }
 
     pub(crate) fn mend_all(&self) -> io::Result<()> {

@@ -48,6 +48,8 @@ impl Options {
                 _ => return Err(format!("unknown argument {flag:?}")),
             }
         }
+        // As `/proc/<pid>/exe` has it. One that is not there is told as missing.
+        options.binary = options.binary.canonicalize().unwrap_or(options.binary);
         if options.seeds.is_empty() {
             return Err("--seeds: there is none in this range".to_owned());
         }

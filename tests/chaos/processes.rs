@@ -21,9 +21,13 @@ pub(crate) fn is_alive(pid: i32) -> bool {
     })
 }
 
-/// Whether nothing of it is left but its exit status: no descriptor, no port.
+/// Whether nothing of it is left but its exit status: no descriptor, no port. These go with the last thread, which need not
+/// be the first one, by which a process is shown as a zombie.
 pub(crate) fn is_over(pid: i32) -> bool {
-    stat(pid).is_none_or(|words| matches!(&*words[0], "Z" | "X"))
+    stat(pid).is_none_or(|words| {
+        let threads: u64 = words[17].parse().expect("a number of threads");
+        matches!(&*words[0], "Z" | "X") && threads <= 1
+    })
 }
 
 pub(crate) fn parent(pid: i32) -> Option<i32> {

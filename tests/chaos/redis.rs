@@ -9,12 +9,16 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 
 use crate::clock::RedisClock;
+use crate::journal::now;
 use crate::processes;
 use crate::resp::Conversation;
 
 /// In the round's own network there is nobody else.
 pub(crate) const PORT: u16 = 6379;
 const COPY_PORT: u16 = 6380;
+
+/// How long a server may take to start on a busy machine, in nanoseconds.
+const START: u64 = 30_000_000_000;
 
 /// A server that keeps nothing on disk: restarted, it is empty.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub(crate) struct Redis {
     clock: RedisClock,
     primary: Option<Server>,
     copy: Option<Server>,
+    /// Whether the copy has left the primary, in order to take its place.
+    is_parted: bool,
     /// How many have been started: each has a socket of its own.
     started: u32,
 }
@@ -37,7 +43,7 @@ pub(crate) struct Redis {
 impl Redis {
     pub(crate) fn start(dir: &Path, secret: &str, clock: RedisClock) -> io::Result<Redis> {
         let (dir, secret) = (dir.to_owned(), secret.to_owned());
-        let mut redis = Redis { dir, secret, clock, primary: None, copy: None, started: 0 };
+        let mut redis = Redis { dir, secret, clock, primary: None, copy: None, is_parted: false, started: 0 };
         redis.primary = Some(redis.spawn(PORT)?);
         Ok(redis)
     }
@@ -85,7 +91,11 @@ impl Redis {
 
     /// The name of the lease's key, if there is one.
     pub(crate) fn lease(&self) -> io::Result<Option<String>> {
-        let keys = self.ask(&["KEYS", "bellwether:*:lease"])?;
+        self.lease_at(self.primary.as_ref())
+    }
+
+    fn lease_at(&self, server: Option<&Server>) -> io::Result<Option<String>> {
+        let keys = self.ask_at(server, &["KEYS", "bellwether:*:lease"])?;
         Ok(keys.lines().next().map(str::to_owned))
     }
 
@@ -101,22 +111,28 @@ impl Redis {
 
     /// Starts it again, empty, if it is not there.
     pub(crate) fn revive(&mut self) -> io::Result<()> {
+        let limit = now() + START;
         while self.primary.is_none() {
+            if now() > limit {
+                let (nth, dir) = (self.started, self.dir.display());
+                return Err(io::Error::other(format!("redis-server does not start: see {dir}/redis-{nth}.log")));
+            }
             let server = self.spawn(PORT)?;
-            // A thread of the one that was killed may have had the port still.
-            self.primary = self.comes_up(&server).then_some(server);
+            // The kernel may have the port still.
+            self.primary = self.comes_up(&server, limit).then_some(server);
         }
         Ok(())
     }
 
-    /// Waits until it answers. `false`: it has ended instead.
-    fn comes_up(&self, server: &Server) -> bool {
-        while !processes::is_over(server.pid) {
+    /// Waits until it answers. `false`: it has ended instead, or has not answered in time.
+    fn comes_up(&self, server: &Server, limit: u64) -> bool {
+        while !processes::is_over(server.pid) && now() <= limit {
             if self.ask_at(Some(server), &["PING"]).is_ok() {
                 return true;
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
+        processes::signal(server.pid, Signal::KILL);
         false
     }
 
@@ -134,15 +150,23 @@ impl Redis {
         }
     }
 
-    /// Starts a copy that follows the primary.
-    pub(crate) fn start_copy(&mut self) -> io::Result<()> {
-        self.drop_copy();
-        self.copy = Some(self.spawn(COPY_PORT)?);
-        Ok(())
+    /// Lets a copy follow the primary until it knows of a lease; of what is written from then on it hears nothing. `false` if
+    /// this is to be asked again: it has not heard all, there is no lease, or an earlier copy is still to take over.
+    pub(crate) fn part_copy(&mut self) -> io::Result<bool> {
+        if self.copy.as_ref().is_none_or(|copy| processes::is_over(copy.pid)) {
+            self.is_parted = false;
+            self.copy = Some(self.spawn(COPY_PORT)?);
+        }
+        if self.is_parted || !self.is_copied() || self.lease_at(self.copy.as_ref())?.is_none() {
+            return Ok(false);
+        }
+        self.ask_at(self.copy.as_ref(), &["REPLICAOF", "NO", "ONE"])?;
+        self.is_parted = true;
+        Ok(true)
     }
 
     /// Lets the copy follow the primary: `false` as long as it has not heard all.
-    pub(crate) fn is_copied(&self) -> bool {
+    fn is_copied(&self) -> bool {
         let copy = self.copy.as_ref();
         let info = self.ask_at(copy, &["INFO", "replication"]).unwrap_or_default();
         if info.contains("role:master") {
@@ -152,15 +176,11 @@ impl Redis {
         info.contains("master_link_status:up")
     }
 
-    /// The copy hears nothing of what is written from now on.
-    pub(crate) fn part_copy(&self) -> io::Result<()> {
-        self.ask_at(self.copy.as_ref(), &["REPLICAOF", "NO", "ONE"]).map(drop)
-    }
-
     /// The primary dies, and the copy takes its place with what it knows.
     pub(crate) fn fail_over(&mut self) -> io::Result<()> {
         // Another failover may have come in between.
         let Some(copy) = self.copy.take() else { return Ok(()) };
+        self.is_parted = false;
         self.kill();
         // The port is free when the process is gone, which takes a moment.
         for _ in 0..200 {
@@ -175,6 +195,7 @@ impl Redis {
     }
 
     pub(crate) fn drop_copy(&mut self) {
+        self.is_parted = false;
         if let Some(copy) = self.copy.take() {
             processes::signal(copy.pid, Signal::KILL);
         }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::broken::Broken;
 use crate::journal::{Entry, What};
 
 /// What was to be done in a round.
@@ -27,6 +28,8 @@ pub(crate) enum Breach {
     DoneTooEarly,
     CompletionLost,
     RanAgain,
+    OutlivedDone,
+    OutlivedReady,
     ReadyTooEarly,
     ReadyLost,
     ServedEarly,
@@ -37,15 +40,19 @@ pub(crate) enum Breach {
     NeverFailed,
     WrongExit,
     SecretShown,
+    OutlivedStop,
+    LeftBehind,
 }
 
 impl Breach {
-    pub(crate) const ALL: [(Breach, &'static str, &'static str); 15] = [
+    pub(crate) const ALL: [(Breach, &'static str, &'static str); 19] = [
         (Breach::Overlap, "P1", "overlap"),
         (Breach::OutOfOrder, "P1", "started before its predecessors were over"),
         (Breach::DoneTooEarly, "P3", "done marker without a successful end"),
         (Breach::CompletionLost, "P2", "lost completion"),
         (Breach::RanAgain, "P3", "ran again after it was done"),
+        (Breach::OutlivedDone, "P3", "alive after it was done"),
+        (Breach::OutlivedReady, "P1", "alive after ready"),
         (Breach::ReadyTooEarly, "P2", "ready before all was done"),
         (Breach::ReadyLost, "P2", "ready marker lost"),
         (Breach::ServedEarly, "P4", "command started before ready"),
@@ -56,6 +63,8 @@ impl Breach {
         (Breach::NeverFailed, "P11", "never failed for good"),
         (Breach::WrongExit, "exit", "ended with a code that nothing explains"),
         (Breach::SecretShown, "P12", "secret shown"),
+        (Breach::OutlivedStop, "P6", "alive after its leader was stopped"),
+        (Breach::LeftBehind, "P6", "left in the way"),
     ];
 }
 
@@ -91,22 +100,34 @@ struct Referee<'a> {
     newest: Option<Entry>,
     /// Who led under each epoch.
     leaders: BTreeMap<u64, String>,
+    /// Starts of each step under other epochs after it had ended well under one.
+    again: BTreeMap<(&'a str, u64), Vec<Entry>>,
     /// Epochs under which each step ended well.
     succeeded: BTreeMap<&'a str, BTreeSet<u64>>,
     done: BTreeSet<&'a str>,
-    bad_ends: BTreeMap<&'a str, u32>,
+    /// Those under which it was done.
+    committed: BTreeSet<(&'a str, u64)>,
+    bad_ends: BTreeMap<&'a str, usize>,
     has_been_ready: bool,
     has_failed: bool,
     /// Lives whose command has begun.
     served: BTreeSet<String>,
-    /// Lives that ended otherwise than by a signal that cannot be caught: each may have stopped its steps.
-    stops: u32,
+    /// Lives that may have stopped a step, whose attempt is given back then.
+    stopping: BTreeSet<String>,
+    /// Lives that each step was begun by.
+    starters: BTreeMap<&'a str, BTreeSet<String>>,
+    /// What was broken on purpose.
+    broken: Broken,
+    /// Lives that were stopped and had their shims until then.
+    stopped: BTreeSet<String>,
     /// Lives that were killed.
     killed: BTreeSet<String>,
     /// Attempts of each step that went on when their leader was dead: nobody can have taken them back.
     spent: BTreeMap<&'a str, u32>,
     /// Pairs of processes whose overlap has been told.
     told: BTreeSet<(i32, String)>,
+    /// Processes that have been told to live too long.
+    outlived: BTreeSet<(i32, Breach)>,
 }
 
 impl<'a> Referee<'a> {
@@ -117,16 +138,22 @@ impl<'a> Referee<'a> {
             begun: BTreeMap::new(),
             newest: None,
             leaders: BTreeMap::new(),
+            again: BTreeMap::new(),
             succeeded: BTreeMap::new(),
             done: BTreeSet::new(),
+            committed: BTreeSet::new(),
             bad_ends: BTreeMap::new(),
             has_been_ready: false,
             has_failed: false,
             served: BTreeSet::new(),
-            stops: 0,
+            stopping: BTreeSet::new(),
+            starters: BTreeMap::new(),
+            broken: Broken::default(),
+            stopped: BTreeSet::new(),
             killed: BTreeSet::new(),
             spent: BTreeMap::new(),
             told: BTreeSet::new(),
+            outlived: BTreeSet::new(),
         }
     }
 
@@ -161,7 +188,10 @@ impl<'a> Referee<'a> {
             What::Exit => self.look_at_exit(entry),
             What::Late => self.find(Breach::NeverServed, format!("{}: {}", entry.life, entry.detail)),
             What::Secret => self.find(Breach::SecretShown, format!("in {}", entry.detail)),
-            What::Boot | What::Fault | What::Heal => {}
+            What::Left => self.find(Breach::LeftBehind, entry.detail.clone()),
+            What::Fault => self.broken.look_at(entry),
+            What::Heal => self.broken.look_at_heal(entry),
+            What::Boot => {}
         }
     }
 
@@ -188,6 +218,11 @@ impl<'a> Referee<'a> {
         if let Some(newest) = self.newest.clone().filter(|newest| newest.epoch > entry.epoch) {
             self.find(Breach::EpochShrank, format!("{}, after {}", who(entry), who(&newest)));
         }
+        for &epoch in self.succeeded.get(&**name).into_iter().flatten().filter(|&&epoch| epoch != entry.epoch) {
+            self.again.entry((name, epoch)).or_default().push(entry.clone());
+        }
+        self.starters.entry(name).or_default().insert(entry.life.clone());
+        self.look_whether_it_may_live(entry);
         self.begun.insert(name, entry.clone());
         self.newest = Some(entry.clone());
     }
@@ -198,8 +233,9 @@ impl<'a> Referee<'a> {
         if self.killed.contains(&entry.life) {
             self.spent.insert(name, entry.attempt);
         }
+        self.look_whether_it_may_live(entry);
         let excludes = |other: &Entry| {
-            let is_later_run = other.name == *name && (other.epoch, other.attempt) != (entry.epoch, entry.attempt);
+            let is_later_run = other.name == *name && other.run != entry.run;
             let is_successor = self.step(&other.name).1.contains(name);
             other.epoch > entry.epoch || other.epoch == entry.epoch && (is_later_run || is_successor)
         };
@@ -207,6 +243,23 @@ impl<'a> Referee<'a> {
         if self.told.insert((entry.pid, who(&other))) {
             let text = format!("{} is alive after {} has begun", who(entry), who(&other));
             self.find(Breach::Overlap, text);
+        }
+    }
+
+    /// The watcher sees a marker at the earliest when it is there, so whoever writes after that outlived it.
+    fn look_whether_it_may_live(&mut self, entry: &Entry) {
+        let (name, _) = self.step(&entry.name);
+        // A start is told as one that ran again.
+        let is_done = self.done.contains(&**name) && entry.what != What::Start;
+        let reasons = [
+            (is_done, Breach::OutlivedDone),
+            (self.has_been_ready, Breach::OutlivedReady),
+            (self.stopped.contains(&entry.life), Breach::OutlivedStop),
+        ];
+        for (is_over, breach) in reasons {
+            if is_over && self.outlived.insert((entry.pid, breach)) {
+                self.find(breach, who(entry));
+            }
         }
     }
 
@@ -227,6 +280,7 @@ impl<'a> Referee<'a> {
             self.find(Breach::DoneTooEarly, format!("{name}, epoch {}", entry.epoch));
         }
         self.done.insert(name);
+        self.committed.insert((name, entry.epoch));
     }
 
     fn look_at_ready(&mut self) {
@@ -240,31 +294,50 @@ impl<'a> Referee<'a> {
 
     fn look_at_exit(&mut self, entry: &Entry) {
         let code: i32 = entry.detail.parse().unwrap_or(-1);
+        let life = || entry.life.clone();
         if code == 137 {
-            self.killed.insert(entry.life.clone());
-        } else {
-            self.stops += 1;
+            self.killed.insert(life());
+        }
+        if matches!(code, 69 | 74) || self.broken.asked.contains(&entry.life) {
+            self.stopping.insert(life());
+        }
+        if code == 143 && !self.broken.without_shims.contains(&entry.life) {
+            self.stopped.insert(life());
         }
         let is_explained = match code {
             0 => self.served.contains(&entry.life),
-            // Away: Redis, the volume; gave up; no permission. Killed; stopped.
-            69 | 74 | 75 | 77 | 137 | 143 => true,
             78 => self.rules.is_doomed,
-            _ => false,
+            _ => self.broken.explains(code, &entry.life),
         };
         if !is_explained {
             self.find(Breach::WrongExit, format!("{} ended with {code}", entry.life));
         }
     }
 
+    /// What the watcher may have been too slow to see: whoever takes a step over takes its claim, and then nobody else can
+    /// have had it done.
+    fn look_for_repetitions(&mut self) {
+        let again = std::mem::take(&mut self.again);
+        let repeated = again.iter().filter(|(run, _)| self.committed.contains(*run));
+        let texts: Vec<String> = repeated
+            .flat_map(|((_, epoch), starts)| {
+                starts.iter().map(move |start| format!("{}, done under {epoch}", who(start)))
+            })
+            .collect();
+        for text in texts {
+            self.find(Breach::RanAgain, text);
+        }
+    }
+
     fn look_back(&mut self) {
-        // A run that was being stopped as it ended badly is not counted.
-        let most = self.rules.limit.saturating_add(self.stops);
-        let most = if self.rules.is_trusted { most } else { u32::MAX };
-        let beyond: Vec<(&str, u32)> =
-            self.bad_ends.iter().map(|(name, count)| (*name, *count)).filter(|(_, count)| *count > most).collect();
-        for (name, count) in beyond {
-            self.find(Breach::TooManyAttempts, format!("{name} has ended badly {count} times, limit {most}"));
+        self.look_for_repetitions();
+        for (name, count) in std::mem::take(&mut self.bad_ends) {
+            // A run that was being stopped as it ended badly is not counted.
+            let given_back = self.starters.get(name).map_or(0, |lives| lives.intersection(&self.stopping).count());
+            let most = self.rules.limit as usize + given_back;
+            if self.rules.is_trusted && count > most {
+                self.find(Breach::TooManyAttempts, format!("{name} has ended badly {count} times, limit {most}"));
+            }
         }
         match (self.rules.is_doomed, self.has_been_ready, self.has_failed) {
             (true, _, false) => self.find(Breach::NeverFailed, "there is no failed marker".to_owned()),
@@ -275,6 +348,6 @@ impl<'a> Referee<'a> {
 }
 
 fn who(entry: &Entry) -> String {
-    let Entry { name, epoch, attempt, pid, life, .. } = entry;
-    format!("{name} of {life} (epoch {epoch}, attempt {attempt}, pid {pid})")
+    let Entry { name, epoch, attempt, run, pid, life, .. } = entry;
+    format!("{name} of {life} (epoch {epoch}, attempt {attempt}, run {run}, pid {pid})")
 }

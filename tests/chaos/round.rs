@@ -1,6 +1,5 @@
 //! One round: a process that is the first of its namespaces, so nothing that the round has started, mounted or set up outlives it.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::thread;
@@ -8,8 +7,10 @@ use std::time::Duration;
 
 use rustix::process::{Signal, WaitOptions, wait};
 
+use crate::broken::CLEARING;
 use crate::faults::{Outcome, Undo};
 use crate::journal::{Entry, What, now};
+use crate::network::Network;
 use crate::processes;
 use crate::referee::judge;
 use crate::scene::{Fault, Scene};
@@ -49,24 +50,31 @@ pub(crate) fn play(seed: u64, scratch: &Path, binary: &Path, preload: &Path) -> 
     round.world.look()?;
     let entries = round.world.entries();
     let findings = judge(&round.world.scene.rules(), entries);
-    let mut tally = Tally::of(&round.world.scene, entries);
+    let dropped = if round.world.scene.has_redis { Network::dropped()? } else { 0 };
+    let mut tally = Tally::of(&round.world.scene, entries, dropped);
     tally.findings = findings.iter().map(ToString::to_string).collect();
-    (tally.missed, tally.settled_ms, tally.took_ms) = (round.missed, settled / 1_000_000, (now() - began) / 1_000_000);
+    for fault in &round.put_off {
+        *tally.missed.entry(fault.kind.word().to_owned()).or_default() += 1;
+    }
+    (tally.settled_ms, tally.took_ms) = (settled / 1_000_000, (now() - began) / 1_000_000);
     timeline::write(&round.world, entries, &findings)?;
+    if !findings.is_empty() {
+        round.world.volume.copy_to(&scratch.join("volume-as-it-was"))?;
+    }
     Ok(tally)
 }
 
 struct Round {
     world: World,
     undone: Vec<(u64, Undo)>,
-    /// Faults that found nobody whom they could hit.
-    missed: BTreeMap<String, u64>,
+    /// Faults that found nobody yet whom they could hit.
+    put_off: Vec<Fault>,
     looked_at: u64,
 }
 
 impl Round {
     fn new(world: World) -> Round {
-        Round { world, undone: Vec::new(), missed: BTreeMap::new(), looked_at: 0 }
+        Round { world, undone: Vec::new(), put_off: Vec::new(), looked_at: 0 }
     }
 
     /// Until the schedule is over, or everybody serves.
@@ -79,6 +87,7 @@ impl Round {
             next += nanos(fault.gap);
             while now() < next {
                 self.tick()?;
+                self.try_again();
             }
             if self.is_over() {
                 return Ok(());
@@ -86,7 +95,7 @@ impl Round {
             next = now() + nanos(if nth == 0 { FIRST_PATIENCE } else { PATIENCE });
             while !self.try_inflict(&fault) {
                 if now() >= next || self.is_over() {
-                    *self.missed.entry(fault.kind.word().to_owned()).or_default() += 1;
+                    self.put_off.push(fault);
                     break;
                 }
                 self.tick()?;
@@ -95,8 +104,15 @@ impl Round {
         }
         while !self.undone.is_empty() && !self.is_over() {
             self.tick()?;
+            self.try_again();
         }
         Ok(())
+    }
+
+    /// Those whose moment did not come while they were waited for.
+    fn try_again(&mut self) {
+        let put_off = std::mem::take(&mut self.put_off);
+        self.put_off = put_off.into_iter().filter(|fault| !self.try_inflict(fault)).collect();
     }
 
     /// `false` if it could not be done yet.
@@ -180,6 +196,10 @@ impl Round {
         if !self.is_over() {
             let detail = format!("{:?} after everything was healed", self.world.scene.bound());
             self.world.journal.write(Entry::new(What::Late, "-").of("somebody", 0).detail(&detail));
+        } else if !self.world.scene.is_doomed {
+            for name in self.world.volume.in_the_way()? {
+                self.world.journal.write(Entry::new(What::Left, "-").detail(&name));
+            }
         }
         Ok(())
     }
@@ -189,6 +209,7 @@ impl Round {
         if self.world.scene.is_doomed || !self.world.entries().iter().any(|entry| entry.what == What::Ready) {
             return Ok(());
         }
+        self.world.journal.write(Entry::new(What::Heal, CLEARING));
         processes::signal_all(&processes::all_but_first(), Signal::KILL);
         let limit = now() + nanos(WARM);
         while processes::all().len() > 1 && now() < limit {
@@ -219,6 +240,13 @@ impl Round {
         let found = if everywhere { secrets::in_files(&self.world) } else { secrets::in_argv(&self.world) };
         if let Some(place) = found {
             self.world.journal.write(Entry::new(What::Secret, "-").detail(&place));
+        }
+        // Each step tells the secret, so where one was done it is in the log, masked; or nothing is shown about masks.
+        let is_told = self.world.entries().iter().any(|entry| entry.what == What::Done);
+        if everywhere && is_told && !secrets::is_masked(&self.world) {
+            self.world
+                .journal
+                .write(Entry::new(What::Secret, "-").detail("no mask: the log has nothing of what steps told"));
         }
     }
 }

@@ -35,13 +35,14 @@ impl Scratch {
         self.0.join(format!("seed-{seed}"))
     }
 
-    /// Puts a round aside: where to.
-    pub(crate) fn keep(&self, seed: u64) -> PathBuf {
-        let kept = env::temp_dir().join(format!("{KEPT}{}-{seed}", std::process::id()));
-        match fs::rename(self.round(seed), &kept) {
-            Ok(()) => kept,
-            Err(_) => self.round(seed),
-        }
+    /// Puts a round aside: where to. Another program that had our pid may have kept its own there.
+    pub(crate) fn keep(&self, seed: u64) -> io::Result<PathBuf> {
+        let name = format!("{KEPT}{}-{seed}", std::process::id());
+        let names =
+            (1..).map(|nth| env::temp_dir().join(if nth == 1 { name.clone() } else { format!("{name}-{nth}") }));
+        let kept = names.into_iter().find(|path| !path.exists()).expect("there is always another number");
+        fs::rename(self.round(seed), &kept)?;
+        Ok(kept)
     }
 }
 

@@ -21,6 +21,12 @@ pub(crate) fn in_files(world: &World) -> Option<String> {
     files.iter().find(|path| holds(path)).map(|path| path.display().to_string())
 }
 
+/// Whether the log holds what a step told, with a mask in the secret's place.
+pub(crate) fn is_masked(world: &World) -> bool {
+    let log = fs::read(world.scratch.join("log")).unwrap_or_default();
+    String::from_utf8_lossy(&log).contains(" tells ***")
+}
+
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

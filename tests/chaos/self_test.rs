@@ -8,24 +8,24 @@ use crate::referee::{Breach, Rules, judge};
 
 /// Two steps; the first leader dies in the second, and the next one finishes.
 const GOOD: &str = "\
-boot - 0 0 10 1 r1.1 -
-boot - 0 0 11 2 r2.1 -
-start migrate 1 1 20 3 r1.1 -
-member migrate 1 1 21 4 r1.1 -
-beat migrate 1 1 20 5 r1.1 -
-end migrate 1 1 20 6 r1.1 0
-done migrate 1 1 0 7 - -
-start assets 1 1 22 8 r1.1 -
-beat assets 1 1 22 9 r1.1 -
-fault kill-leader 0 0 10 10 r1.1 -
-exit - 0 0 10 11 r1.1 137
-start assets 2 2 30 12 r2.1 -
-beat assets 2 2 30 13 r2.1 -
-end assets 2 2 30 14 r2.1 0
-done assets 2 2 0 15 - -
-ready - 0 0 0 16 - -
-serve - 0 0 11 17 r2.1 ready
-exit - 0 0 11 18 r2.1 0
+boot - 0 0 0 10 1 r1.1 -
+boot - 0 0 0 11 2 r2.1 -
+start migrate 1 1 20 20 3 r1.1 -
+member migrate 1 1 20 21 4 r1.1 -
+beat migrate 1 1 20 20 5 r1.1 -
+end migrate 1 1 20 20 6 r1.1 0
+done migrate 1 1 0 0 7 - -
+start assets 1 1 22 22 8 r1.1 -
+beat assets 1 1 22 22 9 r1.1 -
+fault kill-leader 0 0 0 10 10 r1.1 -
+exit - 0 0 0 10 11 r1.1 137
+start assets 2 2 30 30 12 r2.1 -
+beat assets 2 2 30 30 13 r2.1 -
+end assets 2 2 30 30 14 r2.1 0
+done assets 2 2 0 0 15 - -
+ready - 0 0 0 0 16 - -
+serve - 0 0 0 11 17 r2.1 ready
+exit - 0 0 0 11 18 r2.1 0
 ";
 
 struct Case {
@@ -42,76 +42,147 @@ const fn case(name: &'static str, breach: Breach, line: &'static str, instead: &
     Case { name, breach, line, instead, is_doomed: false }
 }
 
-const END: &str = "beat assets 2 2 30 13 r2.1 -\n";
-const SERVE: &str = "serve - 0 0 11 17 r2.1 ready\n";
+const END: &str = "beat assets 2 2 30 30 13 r2.1 -\n";
+const KILL: &str = "fault kill-leader 0 0 0 10 10 r1.1 -\n";
+const EXIT: &str = "exit - 0 0 0 10 11 r1.1 137\n";
+const KILLED: &str = "fault kill-leader 0 0 0 10 10 r1.1 -\nexit - 0 0 0 10 11 r1.1 137\n";
+const STOPPED_TOO_EARLY: &str =
+    "fault term-leader 0 0 0 10 10 r1.1 -\nexit - 0 0 0 10 11 r1.1 143\nbeat assets 1 1 22 22 11 r1.1 -\n";
+const DONE: &str = "done assets 2 2 0 0 15 - -\n";
+const SERVE: &str = "serve - 0 0 0 11 17 r2.1 ready\n";
 
-const CASES: [Case; 29] = [
-    case("seen alive by the next", Breach::Overlap, END, "overlap assets 2 2 30 13 r2.1 22\n"),
-    case("an earlier leader's step", Breach::Overlap, END, "beat assets 1 1 22 13 r1.1 -\n"),
-    case("an earlier leader's other step", Breach::Overlap, END, "beat migrate 1 1 20 13 r1.1 -\n"),
-    case("a descendant of an earlier step", Breach::Overlap, END, "beat migrate 1 1 21 13 r1.1 -\n"),
-    case("a descendant that begins late", Breach::Overlap, END, "member assets 1 1 23 13 r1.1 -\n"),
-    case("an earlier run ends late", Breach::Overlap, END, "end assets 1 1 22 13 r1.1 0\n"),
+const CASES: [Case; 45] = [
+    case("seen alive by the next", Breach::Overlap, END, "overlap assets 2 2 30 30 13 r2.1 22\n"),
+    case("an earlier leader's step", Breach::Overlap, END, "beat assets 1 1 22 22 13 r1.1 -\n"),
+    case("an earlier leader's other step", Breach::Overlap, END, "beat migrate 1 1 20 20 13 r1.1 -\n"),
+    case("a descendant of an earlier step", Breach::Overlap, END, "beat migrate 1 1 20 21 13 r1.1 -\n"),
+    case("a descendant that begins late", Breach::Overlap, END, "member assets 1 1 22 23 13 r1.1 -\n"),
+    case("an earlier run ends late", Breach::Overlap, END, "end assets 1 1 22 22 13 r1.1 0\n"),
     case(
         "an earlier attempt of the same leader",
         Breach::Overlap,
         END,
-        "start assets 2 3 31 13 r2.1 -\nbeat assets 2 2 30 13 r2.1 -\n",
+        "start assets 2 3 31 31 13 r2.1 -\nbeat assets 2 2 30 30 13 r2.1 -\n",
     ),
     case(
         "a descendant of a predecessor",
         Breach::Overlap,
-        "beat assets 1 1 22 9 r1.1 -\n",
-        "beat migrate 1 1 21 9 r1.1 -\n",
+        "beat assets 1 1 22 22 9 r1.1 -\n",
+        "beat migrate 1 1 20 21 9 r1.1 -\n",
     ),
     case(
         "before its predecessor",
         Breach::OutOfOrder,
-        "beat migrate 1 1 20 5 r1.1 -\n",
-        "start assets 1 1 22 5 r1.1 -\n",
+        "beat migrate 1 1 20 20 5 r1.1 -\n",
+        "start assets 1 1 22 22 5 r1.1 -\n",
     ),
-    case("no end", Breach::DoneTooEarly, "end assets 2 2 30 14 r2.1 0\n", ""),
-    case("a bad end", Breach::DoneTooEarly, "end assets 2 2 30 14 r2.1 0\n", "end assets 2 2 30 14 r2.1 1\n"),
-    case("not yet", Breach::DoneTooEarly, "end assets 2 2 30 14 r2.1 0\n", "end assets 2 2 30 14 r2.1 75\n"),
-    case("another epoch's end", Breach::DoneTooEarly, "done assets 2 2 0 15 - -\n", "done assets 3 2 0 15 - -\n"),
+    case("no end", Breach::DoneTooEarly, "end assets 2 2 30 30 14 r2.1 0\n", ""),
+    case("a bad end", Breach::DoneTooEarly, "end assets 2 2 30 30 14 r2.1 0\n", "end assets 2 2 30 30 14 r2.1 1\n"),
+    case("not yet", Breach::DoneTooEarly, "end assets 2 2 30 30 14 r2.1 0\n", "end assets 2 2 30 30 14 r2.1 75\n"),
+    case("another epoch's end", Breach::DoneTooEarly, "done assets 2 2 0 0 15 - -\n", "done assets 3 2 0 0 15 - -\n"),
     case(
         "a done marker goes",
         Breach::CompletionLost,
         SERVE,
-        "undone migrate 0 0 0 17 - -\nserve - 0 0 11 17 r2.1 ready\n",
+        "undone migrate 0 0 0 0 17 - -\nserve - 0 0 0 11 17 r2.1 ready\n",
     ),
-    case("again by the next leader", Breach::RanAgain, END, "start migrate 2 1 31 13 r2.1 -\n"),
-    case("one step is not done", Breach::ReadyTooEarly, "done assets 2 2 0 15 - -\n", ""),
-    case("done a moment too late", Breach::ReadyTooEarly, END, "ready - 0 0 0 13 - -\n"),
-    case("the ready marker goes", Breach::ReadyLost, SERVE, "unready - 0 0 0 17 - -\nserve - 0 0 11 17 r2.1 ready\n"),
-    case("no ready marker", Breach::ServedEarly, SERVE, "serve - 0 0 11 17 r2.1 early\n"),
-    case("a replica is late", Breach::NeverServed, SERVE, "serve - 0 0 11 17 r2.1 ready\nlate - 0 0 0 18 r1.2 waits\n"),
-    case("nobody is ever ready", Breach::NeverServed, "ready - 0 0 0 16 - -\n", ""),
-    case("two leaders share one", Breach::EpochTwice, END, "start assets 2 2 31 13 r1.2 -\n"),
-    case("too high a number", Breach::TooManyAttempts, END, "start assets 2 4 31 13 r2.1 -\n"),
-    case("no number", Breach::TooManyAttempts, END, "start assets 2 0 31 13 r2.1 -\n"),
+    case("again by the next leader", Breach::RanAgain, END, "start migrate 2 1 31 31 13 r2.1 -\n"),
+    case(
+        "again under another epoch, unseen",
+        Breach::RanAgain,
+        DONE,
+        "start assets 3 1 31 31 14 r2.2 -\ndone assets 2 2 0 0 15 - -\n",
+    ),
+    case(
+        "a descendant outlives done",
+        Breach::OutlivedDone,
+        DONE,
+        "done assets 2 2 0 0 15 - -\nbeat assets 2 2 30 33 15 r2.1 -\n",
+    ),
+    case(
+        "a descendant begins after done",
+        Breach::OutlivedDone,
+        DONE,
+        "done assets 2 2 0 0 15 - -\nmember assets 2 2 30 33 15 r2.1 -\n",
+    ),
+    case(
+        "an end after done",
+        Breach::OutlivedDone,
+        DONE,
+        "done assets 2 2 0 0 15 - -\nend assets 2 2 30 30 15 r2.1 0\n",
+    ),
+    case(
+        "a step outlives ready",
+        Breach::OutlivedReady,
+        SERVE,
+        "serve - 0 0 0 11 17 r2.1 ready\nbeat migrate 1 1 20 21 18 r1.1 -\n",
+    ),
+    case(
+        "a step begins after ready",
+        Breach::OutlivedReady,
+        SERVE,
+        "start migrate 3 1 31 31 17 r2.2 -\nserve - 0 0 0 11 17 r2.1 ready\n",
+    ),
+    case(
+        "the same number once more",
+        Breach::Overlap,
+        END,
+        "start assets 2 2 31 31 13 r2.1 -\nbeat assets 2 2 30 33 13 r2.1 -\n",
+    ),
+    case("one step is not done", Breach::ReadyTooEarly, "done assets 2 2 0 0 15 - -\n", ""),
+    case("done a moment too late", Breach::ReadyTooEarly, END, "ready - 0 0 0 0 13 - -\n"),
+    case(
+        "the ready marker goes",
+        Breach::ReadyLost,
+        SERVE,
+        "unready - 0 0 0 0 17 - -\nserve - 0 0 0 11 17 r2.1 ready\n",
+    ),
+    case("no ready marker", Breach::ServedEarly, SERVE, "serve - 0 0 0 11 17 r2.1 early\n"),
+    case(
+        "a replica is late",
+        Breach::NeverServed,
+        SERVE,
+        "serve - 0 0 0 11 17 r2.1 ready\nlate - 0 0 0 0 18 r1.2 waits\n",
+    ),
+    case("nobody is ever ready", Breach::NeverServed, "ready - 0 0 0 0 16 - -\n", ""),
+    case("two leaders share one", Breach::EpochTwice, END, "start assets 2 2 31 31 13 r1.2 -\n"),
+    case("too high a number", Breach::TooManyAttempts, END, "start assets 2 4 31 31 13 r2.1 -\n"),
+    case("no number", Breach::TooManyAttempts, END, "start assets 2 0 31 31 13 r2.1 -\n"),
     case(
         "too many bad ends",
         Breach::TooManyAttempts,
-        "beat assets 1 1 22 9 r1.1 -\n",
-        "end assets 1 1 22 9 r1.1 1\nend assets 1 1 22 9 r1.1 1\nend assets 1 1 22 9 r1.1 1\nend assets 1 1 22 9 r1.1 1\n\
-         end assets 1 1 22 9 r1.1 1\n",
+        "beat assets 1 1 22 22 9 r1.1 -\n",
+        "end assets 1 1 22 22 9 r1.1 1\nend assets 1 1 22 22 9 r1.1 1\nend assets 1 1 22 22 9 r1.1 1\nend assets 1 1 22 22 9 r1.1 1\n",
     ),
     case(
         "not counted, though it outlived its leader",
         Breach::TooManyAttempts,
-        "exit - 0 0 10 11 r1.1 137\nstart assets 2 2 30 12 r2.1 -\n",
-        "exit - 0 0 10 11 r1.1 137\nbeat assets 1 1 22 11 r1.1 -\nstart assets 2 1 30 12 r2.1 -\n",
+        "exit - 0 0 0 10 11 r1.1 137\nstart assets 2 2 30 30 12 r2.1 -\n",
+        "exit - 0 0 0 10 11 r1.1 137\nbeat assets 1 1 22 22 11 r1.1 -\nstart assets 2 1 30 30 12 r2.1 -\n",
     ),
-    case("a panic", Breach::WrongExit, "exit - 0 0 10 11 r1.1 137\n", "exit - 0 0 10 11 r1.1 101\n"),
-    case("0 without a command", Breach::WrongExit, "exit - 0 0 10 11 r1.1 137\n", "exit - 0 0 10 11 r1.1 0\n"),
-    case("told in argv", Breach::SecretShown, SERVE, "serve - 0 0 11 17 r2.1 ready\nsecret - 0 0 0 18 - argv\n"),
+    case("a panic", Breach::WrongExit, "exit - 0 0 0 10 11 r1.1 137\n", "exit - 0 0 0 10 11 r1.1 101\n"),
+    case("killed by nobody", Breach::WrongExit, KILL, ""),
+    case("another was killed", Breach::WrongExit, KILL, "fault kill-any 0 0 0 11 10 r2.1 -\n"),
+    case("stopped by nobody", Breach::WrongExit, EXIT, "exit - 0 0 0 10 11 r1.1 143\n"),
+    case("no Redis, though nobody broke it", Breach::WrongExit, EXIT, "exit - 0 0 0 10 11 r1.1 69\n"),
+    case("no volume, though nobody broke it", Breach::WrongExit, EXIT, "exit - 0 0 0 10 11 r1.1 74\n"),
+    case("it gave up", Breach::WrongExit, EXIT, "exit - 0 0 0 10 11 r1.1 75\n"),
+    case("no permission", Breach::WrongExit, EXIT, "exit - 0 0 0 10 11 r1.1 77\n"),
+    case("it outlives its stop", Breach::OutlivedStop, KILLED, STOPPED_TOO_EARLY),
+    case(
+        "a marker in the way",
+        Breach::LeftBehind,
+        SERVE,
+        "serve - 0 0 0 11 17 r2.1 ready\nleft - 0 0 0 0 18 - assets_v1.1\n",
+    ),
+    case("0 without a command", Breach::WrongExit, "exit - 0 0 0 10 11 r1.1 137\n", "exit - 0 0 0 10 11 r1.1 0\n"),
+    case("told in argv", Breach::SecretShown, SERVE, "serve - 0 0 0 11 17 r2.1 ready\nsecret - 0 0 0 0 18 - argv\n"),
 ];
 
 /// What cannot be reached by one change of the good journal.
 fn others() -> Vec<(Case, String)> {
-    let shrunk = GOOD.replace(" 2 2 30 ", " 1 2 30 ").replace("start assets 1 1 22", "start assets 2 1 22");
-    let shrunk = shrunk.replace("assets 1 1 22 9", "assets 2 1 22 9").replace("done assets 2", "done assets 1");
+    let shrunk = GOOD.replace(" 2 2 30 30 ", " 1 2 30 30 ").replace("start assets 1 1 22", "start assets 2 1 22");
+    let shrunk = shrunk.replace("assets 1 1 22 22 9", "assets 2 1 22 22 9").replace("done assets 2", "done assets 1");
     vec![
         (case("an older leader comes after", Breach::EpochShrank, "", ""), shrunk),
         (Case { is_doomed: true, ..case("it succeeds", Breach::NeverFailed, "", "") }, GOOD.to_owned()),

@@ -35,7 +35,8 @@ exec "$@""#;
 /// CODE. AFTER are the names of its predecessors, by commas. CHILD is `none`, `orphan` or `daemon`.
 pub(crate) fn step(arguments: &[String]) -> ExitCode {
     let [name, millis, failures, code, after, child] = arguments else { panic!("step: {arguments:?}") };
-    let me = Me::new(name);
+    let mut me = Me::new(name);
+    me.run = me.pid;
     let path = env::var(v::JOURNAL).expect("a step is told where the journal is");
     let journal = Journal::open(Path::new(&path)).expect("the journal can be opened");
     journal.write(me.entry(What::Start));
@@ -46,7 +47,7 @@ pub(crate) fn step(arguments: &[String]) -> ExitCode {
     // What Bellwether must hide in its log and on the volume.
     println!("{name} tells {}", env::var(v::SECRET).unwrap_or_default());
     if child != "none" {
-        leave_behind(name, child);
+        leave_behind(&me, child);
     }
     let failed = entries.iter().filter(|e| e.what == What::End && e.name == *name && e.detail != "0").count();
     let fails = failed < failures.parse().expect("a number of failures");
@@ -101,6 +102,8 @@ struct Me {
     name: String,
     epoch: u64,
     attempt: u32,
+    /// The main process of the step to which it belongs.
+    run: i32,
     pid: i32,
     life: String,
 }
@@ -112,13 +115,14 @@ impl Me {
             name: name.to_owned(),
             epoch: number("BELLWETHER_EPOCH"),
             attempt: u32::try_from(number("BELLWETHER_ATTEMPT")).expect("few attempts"),
+            run: i32::try_from(number(v::RUN)).expect("a pid"),
             pid: getpid().as_raw_nonzero().get(),
             life: env::var(v::LIFE).expect("whoever is started here has a life"),
         }
     }
 
     fn entry(&self, what: What) -> Entry {
-        Entry::new(what, &self.name).of(&self.life, self.pid).under(self.epoch, self.attempt)
+        Entry::new(what, &self.name).of(&self.life, self.pid).under(self.epoch, self.attempt).in_run(self.run)
     }
 }
 
@@ -135,9 +139,10 @@ fn report_others(me: &Me, journal: &Journal, entries: &[Entry], after: &[&str]) 
 }
 
 /// Starts what outlives its parent, and waits until the parent is gone.
-fn leave_behind(name: &str, child: &str) {
+fn leave_behind(me: &Me, child: &str) {
     let this = env::current_exe().expect("this program");
-    let status = Command::new(this).args(["fork", name, child]).status().expect("it starts");
+    let mut command = Command::new(this);
+    let status = command.args(["fork", &me.name, child]).env(v::RUN, me.run.to_string()).status().expect("it starts");
     assert!(status.success(), "{status}");
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Tally {
 }
 
 /// What is counted of a round.
-const COUNTS: [&str; 12] = [
+const COUNTS: [&str; 13] = [
     "replicas",
     "boots",
     "starts",
@@ -40,10 +40,11 @@ const COUNTS: [&str; 12] = [
     "guard alone",
     "failed for good",
     "with clocks",
+    "packets dropped",
 ];
 
 impl Tally {
-    pub(crate) fn of(scene: &Scene, entries: &[Entry]) -> Tally {
+    pub(crate) fn of(scene: &Scene, entries: &[Entry], dropped: u64) -> Tally {
         let count = |what| entries.iter().filter(|entry| entry.what == what).count() as u64;
         let epochs: BTreeSet<u64> =
             entries.iter().filter(|entry| entry.what == What::Start).map(|entry| entry.epoch).collect();
@@ -60,6 +61,7 @@ impl Tally {
             u64::from(!scene.has_redis),
             u64::from(scene.is_doomed),
             u64::from(scene.has_clocks),
+            dropped,
         ];
         let mut tally = Tally { rounds: 1, ..Tally::default() };
         tally.counts = COUNTS.iter().map(|name| (*name).to_owned()).zip(figures).collect();

@@ -62,6 +62,19 @@ impl Volume {
         }
     }
 
+    /// In-progress markers and claims: nobody is at work when everybody serves.
+    pub(crate) fn in_the_way(&self) -> io::Result<Vec<String>> {
+        let mut found = names(&self.path)?;
+        found.retain(|name| name.contains("_in_progress_"));
+        found.extend(names(&self.path.join(".bellwether/claims"))?);
+        Ok(found)
+    }
+
+    /// For whoever asks what went wrong: the volume itself goes with the round.
+    pub(crate) fn copy_to(&self, path: &Path) -> io::Result<()> {
+        run("cp", &["-a", &self.path.display().to_string(), &path.display().to_string()])
+    }
+
     pub(crate) fn is_read_only(&self) -> bool {
         self.read_only.is_some()
     }
@@ -81,10 +94,16 @@ impl Volume {
 
     pub(crate) fn allow_writing(&mut self) -> io::Result<()> {
         let path = self.path.display().to_string();
-        match self.read_only.take() {
-            None => Ok(()),
-            Some(How::Remounted) => run("mount", &["-o", "remount,rw", &path]),
-            Some(How::Covered) => run("umount", &["--lazy", &path]),
+        match self.read_only {
+            None => {}
+            Some(How::Remounted) => run("mount", &["-o", "remount,rw", &path])?,
+            Some(How::Covered) => run("umount", &["--lazy", &path])?,
         }
+        self.read_only = None;
+        Ok(())
     }
+}
+
+fn names(directory: &Path) -> io::Result<Vec<String>> {
+    fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }

@@ -10,8 +10,10 @@ use serde_json::json;
 use crate::clock::{Clock, RedisClock};
 use crate::journal::{Entry, Journal, Reader, What, now};
 use crate::network::{self, Network};
+use crate::processes;
 use crate::redis::{PORT, Redis};
 use crate::replica::{Launch, Log, Replica};
+use crate::run::run;
 use crate::scene::{Leaves, Scene};
 use crate::step;
 use crate::variables as v;
@@ -47,6 +49,8 @@ impl World {
     pub(crate) fn new(scene: Scene, scratch: &Path, binary: &Path, preload: &Path) -> io::Result<World> {
         let secret = format!("hidden-by-seed-{}", scene.seed);
         let journal = Journal::open(&scratch.join("journal"))?;
+        // libfaketime leaves something there for each process.
+        run("mount", &["-t", "tmpfs", "tmpfs", "/dev/shm"])?;
         let volume = Volume::mount(&scratch.join("volume"))?;
         let count = scene.replicas.len();
         let network = if scene.has_redis { Some(Network::new(count)?) } else { None };
@@ -173,12 +177,21 @@ impl World {
         Ok(())
     }
 
-    /// The replica whose step began last, if it runs and nothing was ready since; else any.
-    pub(crate) fn leader_or(&self, whom: usize) -> usize {
-        let last = self.entries().iter().rev().find(|entry| entry.what == What::Start);
-        let leader = last.and_then(|entry| {
-            self.replicas.iter().position(|replica| replica.life() == entry.life && replica.pid.is_some())
-        });
-        leader.unwrap_or(whom % self.replicas.len())
+    /// The replica that runs a step at this moment.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let of = |what| self.entries().iter().filter(move |entry| entry.what == what);
+        let begun = of(What::Start).next_back()?;
+        let nth = self.replicas.iter().position(|replica| replica.life() == begun.life && replica.pid.is_some())?;
+        let is_open = |start: &Entry| {
+            start.life == begun.life && !of(What::End).any(|end| end.run == start.run) && processes::is_alive(start.run)
+        };
+        let has_served = of(What::Serve).any(|entry| entry.life == begun.life);
+        (!has_served && of(What::Start).any(is_open)).then_some(nth)
+    }
+
+    /// That one, or else this one if it runs.
+    pub(crate) fn leader_or(&self, whom: usize) -> Option<usize> {
+        let nth = whom % self.replicas.len();
+        self.leader().or_else(|| self.replicas[nth].pid.map(|_| nth))
     }
 }
