@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use bellwether::lease::{Answer, Holder, LeaseClient, LeaseSetup, Server};
 use redis::aio::MultiplexedConnection;
+use rustix::process::Signal;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -168,9 +170,19 @@ fn met(value: f64, budget: f64) -> String {
 /// Rows for the table of `benches/run`.
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut ended = runtime.block_on(async { signal(SignalKind::terminate()).unwrap() });
     let redis = RedisServer::start();
-    let each = runtime.block_on(requests(&redis)) / 3.0;
-    let Took { ours, bare, ping } = runtime.block_on(measure(&redis));
+    let measured = runtime.block_on(async {
+        tokio::select! {
+            measured = async { (requests(&redis).await, measure(&redis).await) } => Some(measured),
+            _ = ended.recv() => None,
+        }
+    });
+    let Some((each, Took { ours, bare, ping })) = measured else {
+        drop(redis);
+        std::process::exit(128 + Signal::TERM.as_raw());
+    };
+    let each = each / 3.0;
     let [cycle, alone, raw] = [ours, bare, ping].map(|took| format!("{:.0} µs", took * 1e6));
     let (to_bare, to_ping) = (ours / bare, ours / ping);
     println!("acquire, renew, release: round trips each\t{each:.2}\t\t\t≤ 1\t{}", met(each, 1.0));
