@@ -44,9 +44,9 @@ def polling(ttl, late):
         measure(replicas, lambda _, killed: killed, lambda count: replicas.settle(count, longest=0.2), late)
 
 
-# All at once: nearly all of the time they wait.
+# All at once: nearly all of the time they wait. Whoever ends this does not wait for them.
 late = {(kind, stale): [] for kind in (ours, polling) for stale in STALE}
-threads = [threading.Thread(target=kind, args=(stale, late[kind, stale])) for kind, stale in late]
+threads = [threading.Thread(target=kind, args=(stale, late[kind, stale]), daemon=True) for kind, stale in late]
 for thread in threads:
     thread.start()
 for thread in threads:

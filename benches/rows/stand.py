@@ -1,5 +1,6 @@
 """Replicas on one volume in memory and one Redis: ours, and those that poll. Both begin, stop and tell in the same way."""
 
+import atexit
 import json
 import os
 import random
@@ -9,14 +10,25 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
-from server import LIMIT, Monitor, RedisServer, wait_until
+from server import DYING_WITH_US, LIMIT, Monitor, RedisServer, wait_until
 
 BENCHES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What `benches/run` has built.
 BUILT = os.environ["BENCHES_BUILT"]
 PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+def terminate(*_):
+    """As an exception, so that whoever has begun something ends it, and is not disturbed in that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + signal.SIGTERM)
+
+
+# Each row imports this.
+signal.signal(signal.SIGTERM, terminate)
 
 
 class Stand:
@@ -25,7 +37,10 @@ class Stand:
     def __enter__(self):
         # In memory: what is measured is not the disk.
         self.scratch = tempfile.mkdtemp(dir="/dev/shm")
+        self.beginning, self.is_over, self.redis = threading.Lock(), False, None
         self.started, self.kept, self.log = [], b"", os.path.join(self.scratch, "log")
+        # A thread does not come to the end of its block when the program is ended.
+        atexit.register(self.end)
         self.pipe, self.gate = (os.path.join(self.scratch, name) for name in ("pipe", "gate"))
         os.mkfifo(self.pipe)
         os.mkfifo(self.gate)
@@ -35,16 +50,25 @@ class Stand:
         return self
 
     def __exit__(self, kind, *_):
+        if kind is not None and issubclass(kind, Exception) and not self.is_over and os.path.exists(self.log):
+            with open(self.log) as log:
+                sys.stderr.writelines(log.readlines()[-20:])
+        self.end()
+
+    def end(self):
+        """Whatever it has begun is ended, and nothing is begun any more."""
+        with self.beginning:
+            if self.is_over:
+                return
+            self.is_over = True
         for process, kill in self.started:
             if process.poll() is None:
                 kill(process.pid)
                 process.wait()
-        self.redis.stop()
-        os.close(self.stamps)
-        if kind is not None and os.path.exists(self.log):
-            with open(self.log) as log:
-                sys.stderr.writelines(log.readlines()[-20:])
+        if self.redis is not None:
+            self.redis.stop()
         shutil.rmtree(self.scratch)
+        os.close(self.stamps)
 
     def next_stamp(self):
         """The next word, and when it was written, in seconds."""
@@ -71,11 +95,13 @@ class Stand:
             pass
 
     def spawn(self, command, env, kill):
-        with open(self.log, "a") as log:
+        with self.beginning, open(self.log, "a") as log:
+            if self.is_over:
+                raise RuntimeError("nothing is begun any more")
             # A session for each, as a container is one.
-            process = subprocess.Popen(command, env={"PATH": PATH, **env}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       start_new_session=True)
-        self.started.append((process, kill))
+            process = subprocess.Popen([*DYING_WITH_US, *command], env={"PATH": PATH, **env}, stdin=subprocess.DEVNULL,
+                                       stdout=log, stderr=log, start_new_session=True)
+            self.started.append((process, kill))
         return process
 
 

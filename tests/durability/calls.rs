@@ -1,5 +1,7 @@
 //! Every system call of a boot fails, or is the last thing that its process does.
 
+use std::collections::BTreeMap;
+
 use crate::boot;
 use crate::cage::{TOLD, is_inside};
 use crate::pool::{each, is_whole};
@@ -58,16 +60,37 @@ fn deaths(points: &[Point]) -> Vec<Strike> {
     points.iter().flat_map(both).collect()
 }
 
-/// In a short run one error for each point. The first calls of a thread are left room: one that is begun anew for each
-/// look would find none again and again, and a full volume is waited for, for ever.
-fn failures(points: &[Point]) -> Vec<Strike> {
-    let of = |point: &Point| -> Vec<Strike> {
-        let all = errors(point.kind);
-        let all: Vec<_> = all.iter().filter(|&&name| name != "ENOSPC" || point.nth > 2).copied().collect();
-        let chosen = if is_whole() { &all[..] } else { &all[point.nth % all.len()..][..1] };
-        chosen.iter().map(|&name| Strike(point.clone(), Blow::Error(name))).collect()
-    };
-    points.iter().flat_map(of).collect()
+/// In a short run one of each `part` points is struck, and with one error, the one that its kind of call was least struck with:
+/// by its number alone a point would be tied to an error, as it is to the sample. The first calls of a thread are left room: one
+/// that is begun anew for each look would find none again and again, and a full volume is waited for, for ever.
+fn failures(points: &[Point], part: usize) -> Vec<Strike> {
+    let mut struck: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut strikes = Vec::new();
+    for point in some(points, part) {
+        let mut names: Vec<_> =
+            errors(point.kind).iter().filter(|&&name| name != "ENOSPC" || point.nth > 2).copied().collect();
+        names.sort_by_key(|&name| struck.get(&(point.kind, name)));
+        names.truncate(if is_whole() { names.len() } else { 1 });
+        for name in names {
+            *struck.entry((point.kind, name)).or_default() += 1;
+            strikes.push(Strike(point.clone(), Blow::Error(name)));
+        }
+    }
+    assert_every_error(&strikes);
+    strikes
+}
+
+/// Each call that is struck often enough is struck with each of its errors.
+fn assert_every_error(strikes: &[Strike]) {
+    let mut of: BTreeMap<&str, Vec<Blow>> = BTreeMap::new();
+    for Strike(point, blow) in strikes {
+        of.entry(point.kind).or_default().push(*blow);
+    }
+    for (kind, blows) in of.iter().filter(|(kind, blows)| blows.len() >= errors(kind).len()) {
+        for name in errors(kind) {
+            assert!(blows.contains(&Blow::Error(name)), "{kind} is never struck with {name}: {blows:?}");
+        }
+    }
 }
 
 #[test]
@@ -88,7 +111,7 @@ fn a_replica_with_any_change_of_a_file_refused_leaves_the_truth() {
         return;
     }
     let points = points(boot::stack, Whom::Leader, CHANGES);
-    let strikes = some(&failures(&points), 2);
+    let strikes = failures(&points, 2);
     let struck = strike_all(boot::stack, &strikes);
     tell("a change refused", points.len(), strikes.len(), struck);
 }
@@ -99,7 +122,7 @@ fn a_replica_that_cannot_read_leaves_the_truth() {
         return;
     }
     let points = points(boot::stack, Whom::Leader, READS);
-    let strikes = some(&failures(&points), 5);
+    let strikes = failures(&points, 5);
     let struck = strike_all(boot::stack, &strikes);
     tell("a read refused", points.len(), strikes.len(), struck);
 }
@@ -110,7 +133,7 @@ fn shims_and_steps_that_die_or_cannot_begin_leave_the_truth() {
         return;
     }
     let points: Vec<Point> = points(boot::childless, Whom::Tree, PROCESSES);
-    let strikes = some(&[deaths(&points), failures(&points)].concat(), 2);
+    let strikes = [some(&deaths(&points), 2), failures(&points, 2)].concat();
     let struck = strike_all(boot::childless, &strikes);
     tell("processes", points.len(), strikes.len(), struck);
 }

@@ -16,6 +16,9 @@ mod reads;
 mod referee;
 mod trace;
 
+#[path = "../sim/chance.rs"]
+#[expect(dead_code, reason = "what the simulator uses")]
+mod chance;
 #[path = "../it/election.rs"]
 #[expect(dead_code, reason = "other targets use the rest")]
 mod election;

@@ -8,6 +8,7 @@ use bellwether::process::boottime;
 
 use crate::boot;
 use crate::cage::{TOLD, is_inside};
+use crate::chance::Chance;
 use crate::disk::Disk;
 use crate::pool::{each, is_whole};
 use crate::referee::{Witness, Wreck};
@@ -125,10 +126,10 @@ fn what_was_announced_is_there_after_a_loss_of_power_at_any_event_or_moment() {
     }
     let seed = seed();
     println!("{TOLD}BELLWETHER_SEED={seed}");
-    let mut random = Random(seed);
+    let mut chance = Chance::new(seed);
     let at_random = if is_whole() { 100 } else { 12 };
     let mut moments: Vec<Moment> = (1..=LINES).map(Moment::Line).chain(SAID.map(Moment::Said)).collect();
-    moments.extend((0..at_random).map(|_| Moment::After(random.below(LONGEST))));
+    moments.extend((0..at_random).map(|_| Moment::After(chance.below(LONGEST))));
     let lost = each(SIDE_BY_SIDE, &moments, lose_at);
     println!("{TOLD}loss of power at {} events and {at_random} random moments", lost - at_random);
 }
@@ -136,16 +137,4 @@ fn what_was_announced_is_there_after_a_loss_of_power_at_any_event_or_moment() {
 fn seed() -> u64 {
     let given = std::env::var("BELLWETHER_SEED").ok().map(|seed| seed.parse().unwrap());
     given.unwrap_or_else(|| boottime::now().as_nanos())
-}
-
-/// A few numbers; xorshift.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -116,12 +118,14 @@ impl Display for Strike {
 pub(crate) struct Traced {
     pub(crate) replica: Replica,
     log: PathBuf,
+    /// Of the blow, which kills.
+    may_die: bool,
 }
 
 const STOPPED: &str = " --- stopped by SIGSTOP ---";
 
 impl Traced {
-    fn start(launch: Launch<'_>, stack: &Stack, whom: Whom, expressions: &[String]) -> Traced {
+    fn start(launch: Launch<'_>, stack: &Stack, whom: Whom, expressions: &[String], may_die: bool) -> Traced {
         let log = stack.scratch().join("trace");
         let mut words = vec!["strace", "-f", "-o", log.to_str().unwrap()];
         if whom == Whom::Leader {
@@ -129,7 +133,7 @@ impl Traced {
         }
         words.extend(expressions.iter().flat_map(|expression| ["-e", expression.as_str()]));
         let replica = launch.under(&words).start();
-        Traced { replica, log }
+        Traced { replica, log, may_die }
     }
 
     /// Its log is read.
@@ -164,9 +168,10 @@ impl Traced {
         }
     }
 
-    /// Waits for the end of all that is followed; the command may not be.
+    /// Waits for the end of all that is followed, which has to be no bug; the command may not have ended.
     pub(crate) fn wait(&mut self) {
-        self.replica.wait_end();
+        let status = self.replica.wait_end();
+        assert_no_bug(status, self.may_die, &self.replica.log());
     }
 
     /// The points of these kinds that it has come by. Every thread is counted by itself.
@@ -194,7 +199,8 @@ impl Strike {
             Blow::Error(name) => format!("error={name}"),
         };
         let inject = format!("inject={kind}:{what}:when={nth}");
-        Traced::start(launch, stack, *whom, &[format!("trace={kind}"), inject])
+        let may_die = !matches!(blow, Blow::Error(_));
+        Traced::start(launch, stack, *whom, &[format!("trace={kind}"), inject], may_die)
     }
 
     /// Boots under it, to the end of the replica. Whether it has struck.
@@ -211,16 +217,23 @@ impl Strike {
             // strace lets go of the replica when that becomes the command.
             wait_until("the end of the command", || traced.replica.tree().is_empty());
         }
-        assert_no_bug(&traced.replica.log());
         traced.is_hit(self.1)
     }
 }
 
-/// An error is no bug. But the runtime panics where it cannot wake itself up by a write into the kernel's memory, or has no
-/// descriptors to begin with.
-fn assert_no_bug(log: &str) {
-    let mut panics = log.lines().filter(|line| line.contains("panicked"));
+/// What a replica that panics ends with, and a program whose panics nobody heeds.
+const BUGS: [i32; 2] = [70, 101];
+
+/// An error is no bug, and kills nobody. But the runtime panics where it cannot wake itself up by a write into the kernel's
+/// memory, or has no descriptors to begin with; and a replica that is refused its first thread says that it cannot begin.
+fn assert_no_bug(status: ExitStatus, may_die: bool, log: &str) {
+    let mut panics = log.lines().filter(|line| line.contains("panicked")).peekable();
+    let is_refused = panics.peek().is_some() || log.contains("exit 70: cannot begin: ");
     assert!(panics.all(|line| line.contains("/tokio-")), "{log}");
+    match status.code() {
+        Some(code) => assert!(is_refused || !BUGS.contains(&code), "{status}: {log}"),
+        None => assert!(may_die && status.signal() == Some(Signal::KILL.as_raw()), "{status}: {log}"),
+    }
 }
 
 /// All points of these kinds that every boot comes by: how often one beats or wakes up depends on how long it takes.
@@ -238,5 +251,5 @@ pub(crate) fn points(stack: fn() -> Stack, whom: Whom, kinds: &[&'static str]) -
 
 /// Starts a replica whose calls of these kinds are only watched.
 pub(crate) fn watch(stack: &Stack, launch: Launch<'_>, whom: Whom, kinds: &[&str]) -> Traced {
-    Traced::start(launch, stack, whom, &[format!("trace={}", kinds.join(","))])
+    Traced::start(launch, stack, whom, &[format!("trace={}", kinds.join(","))], false)
 }
