@@ -28,6 +28,39 @@ serve - 0 0 0 11 17 r2.1 ready
 exit - 0 0 0 11 18 r2.1 0
 ";
 
+/// One in which everything is excused: an attempt that a stop gives back, a step that outlives its shim, a broken Redis and a
+/// broken volume, and whoever is killed in the end.
+const EXCUSED: &str = "\
+start migrate 1 1 20 20 1 r1.1 -
+end migrate 1 1 20 20 2 r1.1 0
+done migrate 1 1 0 0 3 - -
+start assets 1 1 21 21 4 r1.1 -
+fault kill-shims 0 0 0 10 5 r1.1 11
+fault term-leader 0 0 0 10 6 r1.1 -
+end assets 1 1 21 21 7 r1.1 1
+exit - 0 0 0 10 8 r1.1 143
+beat assets 1 1 21 22 9 r1.1 -
+start assets 2 1 30 30 10 r2.1 -
+end assets 2 1 30 30 11 r2.1 1
+start assets 2 2 31 31 12 r2.1 -
+end assets 2 2 31 31 13 r2.1 1
+fault redis-frozen 0 0 0 0 14 - -
+exit - 0 0 0 12 15 r3.1 69
+fault volume-full 0 0 0 0 16 - -
+exit - 0 0 0 11 17 r2.1 74
+start assets 4 3 40 40 18 r1.2 -
+end assets 4 3 40 40 19 r1.2 1
+fault kill-leader 0 0 0 13 20 r1.2 -
+exit - 0 0 0 13 21 r1.2 137
+start assets 5 3 50 50 22 r3.2 -
+end assets 5 3 50 50 23 r3.2 0
+done assets 5 3 0 0 24 - -
+ready - 0 0 0 0 25 - -
+serve - 0 0 0 14 26 r3.2 ready
+heal clearing 0 0 0 0 27 - -
+exit - 0 0 0 14 28 r3.2 137
+";
+
 struct Case {
     name: &'static str,
     breach: Breach,
@@ -201,9 +234,11 @@ fn breaches(text: &str, is_doomed: bool) -> Result<BTreeSet<Breach>, String> {
 
 /// Whether the referee tells good journals from bad ones: how many were tried, or what it said wrongly.
 pub(crate) fn run() -> Result<usize, String> {
-    let clean = breaches(GOOD, false)?;
-    if !clean.is_empty() {
-        return Err(format!("the good journal: {clean:?}"));
+    for good in [GOOD, EXCUSED] {
+        let found = breaches(good, false)?;
+        if !found.is_empty() {
+            return Err(format!("found {found:?} in this good journal:\n{good}"));
+        }
     }
     let of_table = CASES.into_iter().map(|case| {
         assert!(GOOD.contains(case.line), "{}: {:?} is in the good journal", case.name, case.line);
@@ -211,7 +246,7 @@ pub(crate) fn run() -> Result<usize, String> {
         (case, text)
     });
     let mut proven = BTreeSet::new();
-    let mut count = 1;
+    let mut count = 2;
     for (case, text) in of_table.chain(others()) {
         let found = breaches(&text, case.is_doomed)?;
         if !found.contains(&case.breach) {
