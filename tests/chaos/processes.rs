@@ -49,6 +49,12 @@ pub(crate) fn bearing(entry: &str) -> Vec<i32> {
     all().into_iter().filter(bears).filter(|&pid| is_alive(pid)).collect()
 }
 
+/// Whether a living process has no environment, as all have between the old program and the new one.
+pub(crate) fn is_any_changing() -> bool {
+    let is_bare = |pid: &i32| fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| environment.is_empty());
+    all().into_iter().filter(is_bare).any(is_alive)
+}
+
 /// The living whose program is called so, and whose parent is this one.
 pub(crate) fn children_called(parent_pid: i32, program: &std::path::Path) -> Vec<i32> {
     let is_called = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|found| found == program);
