@@ -107,23 +107,7 @@ impl World {
                 }
                 processes::signal_all(&hit, Signal::KILL);
             }
-            Kind::KillTree => {
-                // Stopped first, so that nobody begins anything meanwhile.
-                hit = processes::bearing(&replica.mark());
-                processes::signal_all(&hit, Signal::STOP);
-                hit.extend(processes::bearing(&replica.mark()));
-                processes::signal_all(&hit, Signal::KILL);
-                // One that was changing its program shows no environment for a moment, so nobody can tell whose it is.
-                for _ in 0..200 {
-                    let more = processes::bearing(&replica.mark());
-                    if more.is_empty() && !processes::is_any_changing() {
-                        break;
-                    }
-                    processes::signal_all(&more, Signal::KILL);
-                    hit.extend(more);
-                    std::thread::sleep(std::time::Duration::from_millis(1));
-                }
-            }
+            Kind::KillTree => hit = processes::kill_all_bearing(&replica.mark()),
             _ => processes::signal(pid, Signal::KILL),
         }
         hit.sort_unstable();

@@ -49,8 +49,26 @@ pub(crate) fn bearing(entry: &str) -> Vec<i32> {
     all().into_iter().filter(bears).filter(|&pid| is_alive(pid)).collect()
 }
 
+/// Kills the living whose environment holds this entry, and tells who they were.
+pub(crate) fn kill_all_bearing(entry: &str) -> Vec<i32> {
+    // Stopped first, so that nobody begins anything meanwhile.
+    let mut hit = bearing(entry);
+    signal_all(&hit, Signal::STOP);
+    // One that was changing its program shows no environment for a moment, so nobody can tell whose it is.
+    for _ in 0..200 {
+        let living = bearing(entry);
+        if living.is_empty() && !is_any_changing() {
+            break;
+        }
+        signal_all(&living, Signal::KILL);
+        hit.extend(living);
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    hit
+}
+
 /// Whether a living process has no environment, as all have between the old program and the new one.
-pub(crate) fn is_any_changing() -> bool {
+fn is_any_changing() -> bool {
     let is_bare = |pid: &i32| fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| environment.is_empty());
     all().into_iter().filter(is_bare).any(is_alive)
 }
