@@ -2,6 +2,9 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::io;
+
+use rustix::io::Errno;
 
 use crate::protocol::Fault;
 
@@ -20,7 +23,7 @@ pub enum Exit {
     Software,
     /// The volume cannot be read or written.
     VolumeIo,
-    /// Gave up waiting, or somebody else is at work: try again later.
+    /// Gave up waiting, somebody else is at work, or there is no thread or descriptor to be had: try again later.
     TryLater,
     /// Permission denied on the volume.
     Permission,
@@ -42,6 +45,14 @@ impl Exit {
         match fault {
             Fault::Denied => Exit::Permission,
             Fault::Full | Fault::ReadOnly | Fault::Broken => Exit::VolumeIo,
+        }
+    }
+
+    /// What a process ends with that gets no thread, descriptor or memory to begin with.
+    pub fn of_beginning(error: &io::Error) -> Exit {
+        match Errno::from_io_error(error) {
+            Some(Errno::AGAIN | Errno::MFILE | Errno::NFILE | Errno::NOMEM) => Exit::TryLater,
+            _ => Exit::Software,
         }
     }
 

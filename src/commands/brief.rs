@@ -20,6 +20,13 @@ impl Refusal {
         Refusal { exit: Exit::Usage, reason: Problem::render(problems) }
     }
 
+    /// Of what could not be begun, as in "cannot begin to ask Redis".
+    pub(super) fn of_beginning(what: &str, error: &std::io::Error) -> Refusal {
+        let reason =
+            format!("cannot begin{what}: {error}; look at this container's limits of processes, open files and memory");
+        Refusal { exit: Exit::of_beginning(error), reason }
+    }
+
     pub(super) fn of_volume(error: &VolumeError) -> Refusal {
         Refusal { exit: Exit::of_fault(error.fault()), reason: crate::exit::chain(error) }
     }

@@ -106,7 +106,7 @@ fn cold(line: &CommandLine, presets: Presets) -> Exit {
             hand_off(line)
         }
         Ok((outcome, signal, reason)) => end(&judge(&outcome, signal, reason, &settings, &volume)),
-        Err(error) => end(&Refusal { exit: Exit::Software, reason: format!("cannot begin: {error}") }),
+        Err(error) => end(&Refusal::of_beginning("", &error)),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Small files that somebody else may read at any moment: they find the old one or the new one, whole.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::bench::is_there;
 
@@ -42,13 +44,17 @@ pub(super) fn first_free(path: impl Fn(u32) -> PathBuf) -> PathBuf {
     }
 }
 
-/// The text of a file; `None` if it is not there.
+/// The text of a file; `None` if it is not there. Never waits for what is none, such as a named pipe.
 pub(super) fn read(path: &Path) -> io::Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+    let mut file = match OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map(|_| Some(text))
 }
 
 /// Takes a lock that bench knows, by its file, which stays. `None`: somebody else has it.
@@ -89,6 +95,8 @@ fn beside(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+
     use super::*;
 
     #[test]
@@ -100,6 +108,16 @@ mod tests {
         assert!(held.is_some() && is_locked(&path) && lock(&path).unwrap().is_none());
         drop(held);
         assert!(!is_locked(&path) && path.exists());
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("site_config.json");
+        mkfifoat(CWD, &pipe, Mode::RUSR).unwrap();
+        for path in [dir.path(), &pipe] {
+            assert_eq!(read(path).unwrap_err().to_string(), "not a regular file");
+        }
     }
 
     #[test]

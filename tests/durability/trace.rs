@@ -228,7 +228,7 @@ const BUGS: [i32; 2] = [70, 101];
 /// memory, or has no descriptors to begin with; and a replica that is refused its first thread says that it cannot begin.
 fn assert_no_bug(status: ExitStatus, may_die: bool, log: &str) {
     let mut panics = log.lines().filter(|line| line.contains("panicked")).peekable();
-    let is_refused = panics.peek().is_some() || log.contains("exit 70: cannot begin: ");
+    let is_refused = panics.peek().is_some() || log.contains("exit 75: cannot begin: ");
     assert!(panics.all(|line| line.contains("/tokio-")), "{log}");
     match status.code() {
         Some(code) => assert!(is_refused || !BUGS.contains(&code), "{status}: {log}"),

@@ -24,6 +24,16 @@ fn every_mistake_is_reported_at_once_and_nothing_is_touched() {
 }
 
 #[test]
+fn a_limit_that_leaves_nothing_to_begin_with_is_no_bug() {
+    let stack = Stack::new().step(Step::quick("migrate"));
+    let mut replica = stack.replica().under(&["prlimit", "--nofile=5"]).start();
+    assert_eq!(replica.wait(), 75);
+    assert!(replica.has_said("cannot begin: Too many open files"), "{}", replica.log());
+    assert!(replica.has_said("limits of processes, open files and memory"), "{}", replica.log());
+    assert!(stack.names(".").is_empty());
+}
+
+#[test]
 fn the_json_log_is_one_object_a_line() {
     let script = "begin; printf 'a \"quoted\"\\tline\\nand \\033[1mmore'; exit 1";
     let stack = Stack::new()

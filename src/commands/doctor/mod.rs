@@ -143,5 +143,10 @@ fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
 }
 
 fn cannot_begin(what: &str, error: &io::Error) -> Finding {
-    Finding::fail(what, format!("cannot begin to ask: {error}"), "look at this container's limits", Exit::Software)
+    Finding::fail(
+        what,
+        format!("cannot begin to ask: {error}"),
+        "look at this container's limits",
+        Exit::of_beginning(error),
+    )
 }

@@ -125,8 +125,7 @@ struct Desk {
 impl Desk {
     fn open(setup: LeaseSetup) -> Result<Desk, Refusal> {
         let runtime = Builder::new_current_thread().enable_all().build();
-        let cannot = |error| Refusal { exit: Exit::Software, reason: format!("cannot begin to ask Redis: {error}") };
-        let runtime = runtime.map_err(cannot)?;
+        let runtime = runtime.map_err(|error| Refusal::of_beginning(" to ask Redis", &error))?;
         let (told, answers) = unbounded_channel();
         let client = runtime.block_on(async { LeaseClient::start(setup, move |answer| drop(told.send(answer))) });
         Ok(Desk { client: Some(client), runtime: Some(runtime), answers })
