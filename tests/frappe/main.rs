@@ -15,6 +15,7 @@ mod isolate;
 mod kill;
 mod kills;
 mod migrate;
+mod plan;
 mod preflight;
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
