@@ -309,7 +309,8 @@ impl<'a> Check<'a> {
     /// What is wrong. A secret that ended up in the wrong variable would be shown as that variable's value.
     fn into_problems(self) -> Vec<Problem> {
         let mask = self.known_mask();
-        self.problems.into_iter().map(|problem| problem.masked(&mask)).collect()
+        let misspelt = unknown::problems(self.env, self.preset_settings());
+        self.problems.into_iter().chain(misspelt).map(|problem| problem.masked(&mask)).collect()
     }
 }
 

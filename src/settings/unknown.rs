@@ -1,10 +1,11 @@
 //! Variables that look like settings but are none.
 
 use super::env::Env;
-use super::problem::Notice;
+use super::problem::{Notice, Problem};
 use super::spelling::distance;
 use super::table::{RETIRED, SETTINGS, STEP_VARIABLES, Setting};
 
+const UNKNOWN: &str = "unknown setting";
 const PREFIX: &str = "BELLWETHER_";
 /// Names that begin so are ours as well: nobody else has a Redis for locks.
 const LOCK_PREFIX: &str = "LOCK_REDIS_";
@@ -17,16 +18,24 @@ const APPLICATION_PREFIX: &str = "REDIS_";
 ///
 /// `own` are the settings of the preset.
 pub(super) fn notices(env: &Env, own: &'static [Setting]) -> Vec<Notice> {
-    let unknown = env.iter().map(|(name, _)| name).filter(|name| !is_known(name, own));
-    let notice = |name: &str| {
-        let meant = meant(name, own);
-        if meant.is_none() && !is_ours(name) {
-            return None;
-        }
-        let hint = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
-        Some(Notice::new(name, format!("unknown setting{hint}")))
-    };
-    unknown.filter_map(notice).collect()
+    let ours = unknown(env, own).filter(|(name, meant)| meant.is_some() || is_ours(name));
+    ours.map(|(name, meant)| Notice::new(name, text(meant))).collect()
+}
+
+/// A problem for every variable that is nearly called as a setting: where something else is refused, that may be why.
+pub(super) fn problems(env: &Env, own: &'static [Setting]) -> Vec<Problem> {
+    let misspelt = unknown(env, own).filter(|(_, meant)| meant.is_some());
+    misspelt.map(|(name, meant)| Problem::new(name, text(meant))).collect()
+}
+
+fn text(meant: Option<&str>) -> String {
+    meant.map_or_else(|| UNKNOWN.to_owned(), |meant| format!("{UNKNOWN}; did you mean {meant}?"))
+}
+
+/// The variables that nobody reads, and what was meant, if that can be guessed.
+fn unknown<'a>(env: &'a Env, own: &'static [Setting]) -> impl Iterator<Item = (&'a str, Option<&'static str>)> {
+    let names = env.iter().map(|(name, _)| name).filter(move |name| !is_known(name, own));
+    names.map(move |name| (name, meant(name, own)))
 }
 
 fn is_ours(name: &str) -> bool {

@@ -160,6 +160,19 @@ fn nothing_set_names_what_is_required() {
 }
 
 #[test]
+fn a_misspelt_variable_is_told_beside_what_it_leaves_unset() {
+    let set = [("IMAGE_REV", "v1"), ("BELLWETHER_VOLUM", "/srv/shop"), ("BELLWETHER_FROBNICATE", "1")];
+    let env: Env = set.into_iter().collect();
+    let problems = Settings::from(&env, &Overlay::new(), Presets::default()).unwrap_err();
+    insta::assert_snapshot!(Problem::render(&problems), @r"
+    there are 3 problems with the settings; nothing was touched
+      BELLWETHER_VOLUME: is not set; set it to the directory that all replicas share or give --volume
+      BELLWETHER_PLAN: is not set; set it to the plan, a JSON file with the steps, or give --plan, or name a preset with BELLWETHER_PRESET
+      BELLWETHER_VOLUM: unknown setting; did you mean BELLWETHER_VOLUME?
+    ");
+}
+
+#[test]
 fn untrusted_locks_cannot_elect() {
     let bench = Bench::new().set("BELLWETHER_VOLUME_LOCKS", "untrusted").set("STEP_STALE_SECS", "5");
     insta::assert_snapshot!(bench.refused(), @r"
