@@ -15,7 +15,7 @@ pub(crate) fn draw<T: Copy>(chance: &mut Chance, odds: &[(T, u64)]) -> T {
 }
 
 /// So many are looked at for an operation that comes to what is wanted.
-const TRIES: usize = 40;
+const TRIES: usize = 24;
 
 /// An operation drawn by `any` that comes to what is wanted; or one that does after what prepares it. Nothing, if nobody
 /// can.

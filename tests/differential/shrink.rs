@@ -31,7 +31,7 @@ pub(crate) fn shrink<T: Clone>(
     let mut left = operations[..=found.at].to_vec();
     let mut chunk = left.len() / 2;
     while chunk > 0 {
-        let mut at = 0;
+        let (before, mut at) = (left.len(), 0);
         while at < left.len() {
             let mut fewer = left.clone();
             fewer.drain(at..(at + chunk).min(left.len()));
@@ -43,7 +43,10 @@ pub(crate) fn shrink<T: Clone>(
                 None => at += chunk,
             }
         }
-        chunk /= 2;
+        // One that was needed for another may go when that one has gone.
+        if chunk > 1 || left.len() == before {
+            chunk /= 2;
+        }
     }
     Some((left, found.words))
 }
@@ -60,11 +63,7 @@ fn describe<T: Clone + Debug>(
 }
 
 /// Panics if operations lead to a difference.
-pub(crate) fn check<T: Clone + Debug>(
-    seed: u64,
-    operations: &[T],
-    difference: impl FnMut(&[T]) -> Option<Difference>,
-) {
+pub(crate) fn check<T: Clone + Debug>(seed: u64, operations: &[T], difference: impl FnMut(&[T]) -> Option<Difference>) {
     if let Some(described) = describe(seed, operations, difference) {
         panic!("{described}");
     }

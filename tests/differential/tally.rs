@@ -38,7 +38,8 @@ impl Tally {
             return;
         }
         assert!(acted >= acted_at_least, "{acted} of {all} operations acted on anything");
-        let mut left: BTreeMap<(String, &str), usize> = self.0.iter().map(|(key, count)| (key.clone(), *count)).collect();
+        let mut left: BTreeMap<(String, &str), usize> =
+            self.0.iter().map(|(key, count)| (key.clone(), *count)).collect();
         for &(what, came_to, minimum) in minima {
             let count = left.remove(&(format!("{what:?}"), came_to)).unwrap_or_default();
             assert!(count >= minimum, "{what:?} came to {came_to} {count} times, which should be {minimum} at least");

@@ -16,13 +16,56 @@ use operations::{Operation, What, operations};
 use pretended::{Lie, Pretended};
 use real::Real;
 
-const SEEDS: u64 = 210;
+const SEEDS: u64 = 200;
 
 /// What was left of a lease differs by less: between both no more time goes by than an operation takes.
 const TOLERANCE: Duration = Duration::from_secs(10);
 
 /// How often what comes.
-const MINIMA: &[Minimum<What>] = &[(What::Flush, "Done", 0), (What::Flush, IDLE, 0)];
+const MINIMA: &[Minimum<What>] = &[
+    (What::Acquire, "Denied", 400),
+    (What::Acquire, "Granted", 950),
+    (What::Acquire, "Unreachable", 200),
+    (What::Renew, "Granted", 600),
+    (What::Renew, "NotMine", 200),
+    (What::Renew, "Unreachable", 100),
+    (What::Release, "Announced", 70),
+    (What::Release, "NotReleased", 40),
+    (What::Release, "Released", 500),
+    (What::Lead, "Done", 300),
+    (What::Lead, IDLE, 4),
+    (What::Flush, "Done", 80),
+    (What::Flush, IDLE, 12),
+    (What::Expire, "Done", 120),
+    (What::Expire, IDLE, 50),
+    (What::RunOut, "Done", 80),
+    (What::RunOut, IDLE, 20),
+    (What::Past, "Done", 70),
+    (What::Past, IDLE, 20),
+    (What::JumpAhead, "Done", 90),
+    (What::JumpAhead, IDLE, 50),
+    (What::JumpBack, "Done", 90),
+    (What::JumpBack, IDLE, 50),
+    (What::Replicate, "Done", 130),
+    (What::Replicate, IDLE, 40),
+    (What::FailOver, "Done", 150),
+    (What::FailOver, IDLE, 30),
+    (What::Intrude, "Done", 100),
+    (What::Intrude, IDLE, 7),
+    (What::IntrudeForEver, "Done", 100),
+    (What::IntrudeForEver, IDLE, 14),
+    (What::Spoil, "Done", 90),
+    (What::Spoil, IDLE, 20),
+    (What::SpoilEpoch, "Done", 90),
+    (What::SpoilEpoch, IDLE, 10),
+    (What::Garble, "Done", 50),
+    (What::Garble, IDLE, 60),
+    (What::ForgetScripts, IDLE, 40),
+    (What::ReadOnly, "Done", 300),
+    (What::ReadOnly, IDLE, 7),
+    (What::Writable, "Done", 250),
+    (What::Writable, IDLE, 50),
+];
 
 /// An answer without its time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -130,7 +173,7 @@ const LIES: &[(Lie, usize)] = &[
     (Lie::Says(What::Acquire, "Unreachable", Answer::Denied), 3),
     (Lie::Says(What::Acquire, "Denied", Answer::Unreachable), 3),
     (Lie::Says(What::Renew, "NotMine", Answer::Granted(Epoch(0))), 1),
-    (Lie::Says(What::Renew, "Unreachable", Answer::NotMine), 2),
+    (Lie::Says(What::Renew, "Unreachable", Answer::NotMine), 3),
     (Lie::Says(What::Release, "Released", Answer::NotReleased), 2),
     (Lie::Says(What::Release, "Announced", Answer::NotReleased), 1),
     (Lie::Says(What::Release, "NotReleased", Answer::Announced), 3),

@@ -50,9 +50,9 @@ const LENGTH: usize = 60;
 /// Each as often as it stands here.
 const ODDS: &[(What, u64)] = &[
     (What::Acquire, 12),
-    (What::Renew, 9),
+    (What::Renew, 12),
     (What::Release, 6),
-    (What::Lead, 3),
+    (What::Lead, 2),
     (What::Flush, 1),
     (What::Expire, 2),
     (What::RunOut, 1),
@@ -65,7 +65,7 @@ const ODDS: &[(What, u64)] = &[
     (What::IntrudeForEver, 1),
     (What::Spoil, 1),
     (What::SpoilEpoch, 1),
-    (What::Garble, 1),
+    (What::Garble, 2),
     (What::ForgetScripts, 1),
     (What::ReadOnly, 1),
     (What::Writable, 2),
@@ -82,7 +82,7 @@ pub(crate) fn operations(seed: u64) -> Vec<Operation> {
             let replica = usize::try_from(chance.below(REPLICAS as u64)).unwrap();
             Operation { what, replica, number: chance.below(20) }
         };
-        let first = preparation(wanted);
+        let first = preparation(what, wanted);
         let prepare = |operation| first.map(|what| Operation { what, ..operation });
         for operation in find_scene(&mut chance, any, prepare, |scene| stage.foresees(scene, wanted)) {
             stage.perform(&operation);
@@ -93,11 +93,11 @@ pub(crate) fn operations(seed: u64) -> Vec<Operation> {
 }
 
 /// What makes somebody able to, if nobody is.
-fn preparation(wanted: &[&str]) -> Option<What> {
-    match wanted {
-        ["Unreachable" | "NotReleased"] => Some(What::ReadOnly),
-        ["Granted"] => Some(What::Writable),
-        ["Released"] => Some(What::Acquire),
+fn preparation(what: What, wanted: &[&str]) -> Option<What> {
+    match (what, wanted) {
+        (_, ["Unreachable" | "NotReleased"]) => Some(What::ReadOnly),
+        (What::Acquire, ["Granted"]) => Some(What::Writable),
+        (What::Renew, ["Granted"]) | (What::Release, ["Released"]) => Some(What::Acquire),
         _ => None,
     }
 }
@@ -111,7 +111,7 @@ fn wanted(chance: &mut Chance, what: What) -> &'static [&'static str] {
         What::Renew if chance.one_in(2) => &["NotMine"],
         What::Acquire | What::Renew => &["Unreachable"],
         What::Release if is_for_it => &["Released"],
-        What::Release if chance.one_in(2) => &["Announced"],
+        What::Release if chance.one_in(3) => &["Announced"],
         What::Release => &["NotReleased"],
         _ if is_for_it => &["Done"],
         _ => &[IDLE],

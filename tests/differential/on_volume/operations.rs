@@ -110,20 +110,20 @@ const ODDS: &[(What, u64)] = &[
     (What::Append, 1),
     (What::Claim, 6),
     (What::TakeOver, 14),
-    (What::Beat, 20),
-    (What::Commit, 8),
-    (What::Retract, 2),
+    (What::Beat, 18),
+    (What::Commit, 9),
+    (What::Retract, 3),
     (What::Count, 1),
     (What::Close, 2),
     (What::RetireStep, 4),
     (What::RetireForeign, 4),
-    (What::Ready, 6),
+    (What::Ready, 5),
     (What::Failed, 1),
-    (What::Reset, 2),
-    (What::Sweep, 3),
+    (What::Reset, 1),
+    (What::Sweep, 4),
     (What::RemoveMarker, 1),
     (What::ReplaceMarker, 1),
-    (What::Age, 3),
+    (What::Age, 2),
 ];
 
 /// The operations of a seed. They are played on a fake volume meanwhile, so that each finds somebody who can do it.
@@ -151,17 +151,19 @@ fn preparation(what: What, wanted: &[&str]) -> Option<What> {
         What::TakeOver | What::RetireStep | What::RetireForeign if wanted == DONE => Some(What::Look),
         What::Beat if wanted == ["Rewritten"] => Some(What::RemoveMarker),
         What::Beat if wanted == ["Replaced"] => Some(What::ReplaceMarker),
+        What::Beat if wanted == ["Refreshed"] => Some(What::Claim),
+        What::Commit | What::Retract if wanted == DONE => Some(What::Claim),
         What::Claim => Some(What::Allot),
         _ => None,
     }
 }
 
-/// What this operation is to come to: four times in five to what it is for. Of beats, each answer is as good.
+/// What this operation is to come to: four times in five to what it is for.
 fn wanted(chance: &mut Chance, what: What) -> &'static [&'static str] {
     match what {
         What::Look => &[IDLE],
-        What::Beat => chance.of(&[&["Refreshed"], &["Rewritten"], &["Replaced"], &["Lost"]]),
         _ if chance.one_in(5) => &["Lost", IDLE],
+        What::Beat => chance.of(&[&["Refreshed"], &["Rewritten"], &["Replaced"]]),
         _ => DONE,
     }
 }

@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bellwether::protocol::{Epoch, Occupant, StepId, View};
-use bellwether::volume::{
-    Beat, DoneFacts, End, Failure, HeldClaim, How, Replica, Run, StepNotes, UnixMillis, Volume,
-};
+use bellwether::volume::{Beat, DoneFacts, End, Failure, HeldClaim, How, Replica, Run, StepNotes, UnixMillis, Volume};
 use tempfile::TempDir;
 use uuid::Uuid;
 
