@@ -27,11 +27,11 @@ pub(crate) fn find_scene<T: Copy>(
 ) -> Vec<T> {
     let is_wanted = |scene: &Vec<T>| is_wanted(scene);
     let alone = (0..TRIES).map(|_| vec![any(chance)]).find(is_wanted);
-    let mut prepared = || {
+    let prepared = || {
         let scenes = (0..TRIES).map(|_| any(chance)).filter_map(|operation| Some(vec![prepare(operation)?, operation]));
         scenes.into_iter().find(is_wanted)
     };
-    alone.or_else(|| prepared()).unwrap_or_default()
+    alone.or_else(prepared).unwrap_or_default()
 }
 
 #[test]

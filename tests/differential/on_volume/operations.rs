@@ -51,7 +51,7 @@ pub(crate) struct Operation {
 
 impl Operation {
     /// One step, or all.
-    pub(crate) fn to_reset(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn to_reset(self) -> impl Iterator<Item = usize> {
         let all = self.number.is_multiple_of(3);
         let step = self.step;
         (0..STEPS.len()).filter(move |&other| all || other == step)
