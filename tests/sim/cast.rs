@@ -280,7 +280,7 @@ impl Stage<'_> {
 
     fn befall_redis(&mut self, incident: &Incident) {
         let span = Duration::from_millis(incident.span);
-        let (redis, ends) = (&mut self.world.redis, incident.span);
+        let (now, redis, ends) = (self.world.now, &mut self.world.redis, incident.span);
         match incident.kind {
             Kind::RedisDown => {
                 redis.down = true;
@@ -303,8 +303,8 @@ impl Stage<'_> {
                 self.after(ends, Later::Announced);
             }
             Kind::Announce => self.world.announce(),
-            Kind::ClockAhead => redis.jump_ahead(span),
-            _ => redis.jump_back(span),
+            Kind::ClockAhead => redis.jump_ahead(now, span),
+            _ => redis.jump_back(now, span),
         }
     }
 }

@@ -169,7 +169,8 @@ impl World {
 
     fn show(&mut self, life: Life, step: StepId, epoch: Epoch) -> bool {
         let (name, rev, _) = self.named(life, step);
-        self.volume.show(self.now, &name, &rev, (life, epoch))
+        let beat_every = self.replicas[life.0].machine.config().beat_every();
+        self.volume.show(self.now, &name, &rev, (life, epoch), beat_every)
     }
 
     /// P5: whoever is taken over was silent for long enough when the successor last looked.
@@ -196,7 +197,8 @@ impl World {
                 Event::Counted(step)
             }
             Action::Beat(_) => {
-                self.volume.beat(now, &name, &rev, claimant);
+                let beat_every = self.replicas[life.0].machine.config().beat_every();
+                self.volume.beat(now, &name, &rev, claimant, beat_every);
                 Event::Beaten(step)
             }
             Action::Commit(_) if stage == 0 => {

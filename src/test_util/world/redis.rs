@@ -37,8 +37,8 @@ pub struct FakeRedis {
     lease: Key,
     /// The highest epoch it was told.
     pub epoch: Epoch,
-    /// What a replica of it last saw: where a failover leads to.
-    copy: (Key, Epoch),
+    /// What a replica of it last saw, with whether the epoch was spoiled: where a failover leads to.
+    copy: (Key, Epoch, bool),
     /// Refuses every request.
     pub down: bool,
     /// Refuses to write.
@@ -74,22 +74,22 @@ impl FakeRedis {
 
     /// The copy that a failover will lead to is made now.
     pub fn replicate(&mut self) {
-        self.copy = (self.lease, self.epoch);
+        self.copy = (self.lease, self.epoch, self.epoch_is_spoiled);
     }
 
     /// The copy takes over: what was written since it was made is forgotten.
     pub fn fail_over(&mut self) {
-        (self.lease, self.epoch) = self.copy;
+        (self.lease, self.epoch, self.epoch_is_spoiled) = self.copy;
     }
 
-    /// The clock of the lease's expiry jumps ahead.
-    pub fn jump_ahead(&mut self, by: Duration) {
-        self.move_end(|until| until - by);
+    /// The clock of the lease's expiry jumps ahead. What has run out by that is gone, also if the clock is put back.
+    pub fn jump_ahead(&mut self, now: Timestamp, by: Duration) {
+        self.move_end(now, |until| until - by);
     }
 
     /// The clock of the lease's expiry jumps back.
-    pub fn jump_back(&mut self, by: Duration) {
-        self.move_end(|until| until + by);
+    pub fn jump_back(&mut self, now: Timestamp, by: Duration) {
+        self.move_end(now, |until| until + by);
     }
 
     /// PEXPIRE: whatever stands there ends then.
@@ -104,10 +104,12 @@ impl FakeRedis {
         self.lease = key;
     }
 
-    fn move_end(&mut self, to: impl FnOnce(Timestamp) -> Timestamp) {
+    fn move_end(&mut self, now: Timestamp, to: impl FnOnce(Timestamp) -> Timestamp) {
+        self.lease = self.key(now);
         if let Key::Held { until: Some(until), .. } = &mut self.lease {
             *until = to(*until);
         }
+        self.lease = self.key(now);
     }
 
     /// What stands in the lease's key now.
@@ -139,7 +141,11 @@ impl FakeRedis {
             Key::Spoiled => Event::LeaseUnreachable,
             Key::Held { by, until } if by != Some(life) || mutant::is(Mutant::AcquireNotIdempotent) => {
                 // Everybody here asks for the same time, and nobody's lease lasts longer than what it asks for.
-                let until = until.map(|until| if by.is_some() { until.min(now + ttl) } else { until });
+                let is_too_long = by.is_some() && until.is_some_and(|until| until > now + ttl);
+                if is_too_long && self.read_only {
+                    return Event::LeaseUnreachable;
+                }
+                let until = if is_too_long { Some(now + ttl) } else { until };
                 self.lease = Key::Held { by, until };
                 Event::LeaseDenied { sent, left: until.map_or(ENDLESS, |until| until.since(now)) }
             }

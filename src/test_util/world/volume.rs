@@ -27,11 +27,16 @@ type Key = (String, Revision);
 /// Whoever made a claim: one life under one epoch.
 pub type Claimant = (Life, Epoch);
 
+/// A person, or an entrypoint that knows no claims.
+const STRANGER: Claimant = (Life(usize::MAX), Epoch(0));
+
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Marker {
     inode: u64,
     beaten: Timestamp,
     writer: Claimant,
+    /// How often that one promised to beat, if it did.
+    beat_every: Option<Duration>,
 }
 
 /// What a beat found.
@@ -116,7 +121,7 @@ impl FakeVolume {
             claims,
             stamp: marker.map(stamp_of),
             age: marker.map(|m| age(now, m.beaten)),
-            beat_every: None,
+            beat_every: marker.and_then(|m| m.beat_every),
         })
     }
 
@@ -167,18 +172,18 @@ impl FakeVolume {
     }
 
     /// The visible part of a claim. `false`: somebody has taken over in between.
-    pub fn show(&mut self, now: Timestamp, step: &str, rev: &Revision, writer: Claimant) -> bool {
+    pub fn show(&mut self, now: Timestamp, step: &str, rev: &Revision, writer: Claimant, beat_every: Duration) -> bool {
         let key = (step.to_owned(), rev.clone());
         let is_ours = self.has_claim(&key, writer.1);
         if is_ours {
-            self.mark(now, key, writer);
+            self.mark(now, key, writer, Some(beat_every));
         }
         is_ours
     }
 
-    fn mark(&mut self, now: Timestamp, key: Key, writer: Claimant) {
+    fn mark(&mut self, now: Timestamp, key: Key, writer: Claimant, beat_every: Option<Duration>) {
         self.inodes += 1;
-        self.markers.insert(key, Marker { inode: self.inodes, beaten: now, writer });
+        self.markers.insert(key, Marker { inode: self.inodes, beaten: now, writer, beat_every });
     }
 
     fn has_claim(&self, key: &Key, epoch: Epoch) -> bool {
@@ -220,7 +225,14 @@ impl FakeVolume {
     }
 
     /// A beat reaches only the marker its writer made; one that a person removed is written again.
-    pub fn beat(&mut self, now: Timestamp, step: &str, rev: &Revision, writer: Claimant) -> BeatFound {
+    pub fn beat(
+        &mut self,
+        now: Timestamp,
+        step: &str,
+        rev: &Revision,
+        writer: Claimant,
+        beat_every: Duration,
+    ) -> BeatFound {
         let key = (step.to_owned(), rev.clone());
         let is_ours = self.has_claim(&key, writer.1);
         match self.markers.get_mut(&key) {
@@ -231,7 +243,7 @@ impl FakeVolume {
             _ if !is_ours => BeatFound::Lost,
             Some(_) => BeatFound::Replaced,
             None => {
-                self.mark(now, key, writer);
+                self.mark(now, key, writer, Some(beat_every));
                 BeatFound::Rewritten
             }
         }
@@ -299,6 +311,11 @@ impl FakeVolume {
     /// Removes an in-progress marker, as a person might.
     pub fn remove_marker(&mut self, step: &str, rev: &str) {
         self.markers.remove(&(step.to_owned(), revision(rev)));
+    }
+
+    /// Puts a marker of somebody else's in its place, as an older entrypoint might.
+    pub fn replace_marker(&mut self, now: Timestamp, step: &str, rev: &Revision) {
+        self.mark(now, (step.to_owned(), rev.clone()), STRANGER, None);
     }
 
     /// Attempts and last end in a step's record.

@@ -83,7 +83,8 @@ impl Space {
             }
             Action::Claim { step, epoch, .. } => {
                 // Somebody may have taken over while we wrote.
-                if !state.volume().show(NOW, name(*step), rev, (life, *epoch)) {
+                let beat_every = state.replicas[index].machine.config().beat_every();
+                if !state.volume().show(NOW, name(*step), rev, (life, *epoch), beat_every) {
                     return Event::ClaimLost(*step);
                 }
                 self.note_marker(state, rev, *step);
@@ -96,8 +97,9 @@ impl Space {
             Action::Beat(step) => {
                 self.note_silence(state, index, *step);
                 // The leadership may have ended while this was still to be done.
-                if let Some(epoch) = state.replicas[index].machine.epoch() {
-                    state.volume().beat(NOW, name(*step), rev, (life, epoch));
+                let machine = &state.replicas[index].machine;
+                if let Some((epoch, beat_every)) = machine.epoch().map(|epoch| (epoch, machine.config().beat_every())) {
+                    state.volume().beat(NOW, name(*step), rev, (life, epoch), beat_every);
                 }
                 Event::Beaten(*step)
             }

@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use bellwether::protocol::{Epoch, LastEnd, Occupant, RecordView, Standing, View};
+use bellwether::protocol::{Epoch, LastEnd, Occupant, RecordView, Stamp, Standing, View};
 
-/// Claims, whether there is a marker, and how old it is in thousands of seconds.
-#[derive(Debug, PartialEq)]
+/// Claims, whether there is a marker, how old it is in thousands of seconds, and what its writer has promised.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Work {
     claims: Vec<Epoch>,
     is_marked: bool,
     age: Option<u64>,
+    beat_every: Option<Duration>,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Known {
     attempts: u32,
     /// In tens of seconds.
@@ -22,7 +23,7 @@ pub(crate) struct Known {
     last_end: LastEnd,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Normal {
     ready: bool,
     failed: bool,
@@ -38,8 +39,9 @@ fn rounded(span: Duration, to: u64) -> u64 {
 
 impl From<&Occupant> for Work {
     fn from(occupant: &Occupant) -> Work {
-        let Occupant { claims, stamp, age, .. } = occupant;
-        Work { claims: claims.clone(), is_marked: stamp.is_some(), age: age.map(|age| rounded(age, 1_000)) }
+        let &Occupant { ref claims, stamp, age, beat_every } = occupant;
+        let age = age.map(|age| rounded(age, 1_000));
+        Work { claims: claims.clone(), is_marked: stamp.is_some(), age, beat_every }
     }
 }
 
@@ -61,4 +63,12 @@ pub(crate) fn normal(view: &View) -> Normal {
         foreign: foreign.collect(),
         epoch: view.epoch,
     }
+}
+
+/// For each step of the plan, whether its marker is another, or beaten, since the look before.
+pub(crate) fn is_beaten(before: &View, now: &View) -> Vec<bool> {
+    let stamps = |view: &View| -> Vec<Option<Stamp>> {
+        view.steps.iter().map(|step| step.occupant.as_ref().and_then(|occupant| occupant.stamp)).collect()
+    };
+    stamps(before).iter().zip(stamps(now)).map(|(before, now)| *before != now).collect()
 }
