@@ -9,6 +9,7 @@
 mod campaign;
 #[path = "../sim/chance.rs"]
 mod chance;
+mod expected;
 mod mutate;
 mod odd_files;
 mod places;
