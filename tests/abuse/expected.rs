@@ -187,6 +187,8 @@ static EXCEPTIONS: &[Exception] = &[
     but(HISTORY, ANY, &[Run], ran(ALL, silent(0)), "nothing depends on it, and who asks for it is told"),
     but(HISTORY, ANY, REPAIRS, silent(0), "nothing depends on it, and who asks for it is told"),
     but(ID, ANY, &[Status, Plan], silent(0), "only a lease needs it, and here is no Redis"),
+    but(".bellwether", OTHERS, &[History], named(74), "the history stands in it"),
+    but(".bellwether", SHUT, &[History], named(77), "the history stands in it"),
     but(".bellwether/log", ANY, &[Status, Plan], silent(0), UNUSED),
     but(".bellwether/tmp", ANY, &[Status, Plan], silent(0), UNUSED),
     but(".bellwether/steps", SHUT, &[Status, Plan], named(0), "records are private: others see the rest"),
