@@ -100,6 +100,11 @@ impl Survey {
             let problem = marker.problem.as_ref()?;
             Some(format!("{} {problem}; it counts by its existence", marker.file_name))
         }));
+        let failure = volume.read_failed()?;
+        if failure.as_ref().is_some_and(|failure| failure.step.is_empty()) {
+            let name = volume.revision().failed_marker();
+            problems.push(format!("{name} does not say which step has failed; it counts by its existence"));
+        }
         let mut notes = Vec::new();
         for (id, seen) in volume.plan().ids().zip(&look.view.steps) {
             // Those of a step that is done stand in its marker.
@@ -113,7 +118,7 @@ impl Survey {
             problems,
             records,
             notes,
-            failure: volume.read_failed()?,
+            failure,
             guard: GuardSight::of(volume)?,
             has_clock: clock.is_some(),
             now: clock.unwrap_or_else(UnixMillis::wall_clock),

@@ -1,6 +1,6 @@
 //! What is wrong with the settings, said so that it can be repaired.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::mask::Mask;
 
@@ -35,8 +35,6 @@ impl Problem {
 
     /// All problems as one text for people, one line each, ending without a newline.
     pub fn render(problems: &[Problem]) -> String {
-        use fmt::Write as _;
-
         let many = if problems.len() == 1 { "is 1 problem" } else { &format!("are {} problems", problems.len()) };
         let mut text = format!("there {many} with the settings; nothing was touched");
         for problem in problems {
@@ -54,15 +52,19 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// Shows no more of a text than anybody reads: what was given may be quoted in it, and may be of any length.
+/// Shows no more of a text than anybody reads, in one line: what was given may stand in it, and may be of any length and
+/// hold what moves a terminal's cursor.
 struct Cut<'a>(&'a str);
 
 impl fmt::Display for Cut<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(LONGEST) {
-            Some((end, _)) => write!(f, "{}…", &self.0[..end]),
-            None => f.write_str(self.0),
+        for character in self.0.chars().take(LONGEST) {
+            match character {
+                control if control.is_control() => write!(f, "{}", control.escape_debug())?,
+                plain => f.write_char(plain)?,
+            }
         }
+        if self.0.chars().nth(LONGEST).is_some() { f.write_char('…') } else { Ok(()) }
     }
 }
 
@@ -92,13 +94,22 @@ impl Notice {
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.variable, self.text)
+        write!(f, "{}: {}", Cut(&self.variable), Cut(&self.text))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_given_stays_in_its_line_and_ends_somewhere() {
+        let problem = Problem::new("--\rrev\n", "é\u{1b}[2J".repeat(300));
+        assert!(problem.to_string().starts_with(r"--\rrev\n: é\u{1b}[2Jé"), "{problem}");
+        assert!(problem.to_string().ends_with('…'));
+        let notice = Notice::new("X", "one\ntwo");
+        assert_eq!(notice.to_string(), r"X: one\ntwo");
+    }
 
     #[test]
     fn problems_are_listed_under_a_head_line() {

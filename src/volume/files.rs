@@ -156,6 +156,18 @@ pub(super) fn sync_directory(path: &Path) -> Result<(), VolumeError> {
     }
 }
 
+/// An error naming `path`, if something else than a directory stands there. Whoever opens a file in a directory of ours by
+/// its path would follow a link in the directory's place.
+pub(super) fn expect_directory(path: &Path) -> Result<(), VolumeError> {
+    match stat(path)? {
+        Some(stat) if !stat.is_dir() => {
+            let found = if stat.is_symlink() { "a symbolic link" } else { "a file" };
+            Err(VolumeError::NotADirectory { path: path.to_owned(), found })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The names in a directory, opened afresh, with what they stand for; `None` if there is no such directory.
 ///
 /// Names that are no UTF-8 are none of ours and left out. Only the volume's root may be reached through a link.
@@ -164,9 +176,8 @@ pub(super) fn list(path: &Path, follow: bool) -> Result<Option<Vec<(String, Kind
         Ok(directory) => directory,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {
-            if let Some(stat) = stat(path)?.filter(|stat| !follow && !stat.is_dir()) {
-                let found = if stat.is_symlink() { "a symbolic link" } else { "a file" };
-                return Err(VolumeError::NotADirectory { path: path.to_owned(), found });
+            if !follow {
+                expect_directory(path)?;
             }
             return Err(VolumeError::io("open", path)(error));
         }

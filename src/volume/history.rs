@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SCHEMA, StepNotes, UnixMillis, Volume, VolumeError, files, marker};
+use super::{PRIVATE_DIRECTORY, SCHEMA, StepNotes, UnixMillis, Volume, VolumeError, files, marker};
 use crate::protocol::{Epoch, StepId};
 
 /// With more lines than this it is cut.
@@ -143,6 +143,7 @@ impl Volume {
     ///
     /// A [`VolumeError`].
     pub fn history(&self) -> Result<Vec<HistoryEvent>, VolumeError> {
+        files::expect_directory(&self.root().join(PRIVATE_DIRECTORY))?;
         let content = files::read_small(&self.private("history.jsonl"), LIMIT)?;
         let (content, _) = content.unzip();
         let content = content.unwrap_or_default();

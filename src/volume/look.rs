@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use super::clock::{VolumeNow, mtime_nanos};
 use super::record::Found;
 use super::scan::Scan;
-use super::{Volume, VolumeError};
+use super::{Volume, VolumeError, files};
 use crate::protocol::{Foreign, LastEnd, Occupant, RecordView, Revision, Stamp, StepId, StepName, StepView, View};
 
 /// What one look told.
@@ -42,6 +42,7 @@ impl Volume {
     ///
     /// A [`VolumeError`]; [`VolumeError::NotAFile`] if a directory, link or the like stands in a marker's place.
     pub fn look(&self) -> Result<Look, VolumeError> {
+        files::expect_directory(&self.private("steps"))?;
         let read = || self.clock();
         let clock: LazyClock<'_> = LazyCell::new(&read);
         let scan = self.scan()?;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::end::cut;
 use super::marker::{self, MARKER_LIMIT};
 use super::record::{Found, find_record_at};
-use super::{Marker, PRIVATE_DIRECTORY, Volume, files};
+use super::{Marker, PRIVATE_DIRECTORY, Volume, VolumeError, files};
 use crate::protocol::StepId;
 
 /// A step's own file that is longer than this, in bytes, tells nothing.
@@ -181,6 +181,10 @@ impl StepNotes {
     fn read(path: &Path, mask: Masking<'_>) -> (StepNotes, Vec<String>) {
         match files::read_small(path, LIMIT) {
             Ok(Some((content, stat))) if stat.len() <= LIMIT => StepNotes::parse(&content, mask),
+            // The step could not even be started with it.
+            Err(VolumeError::NotAFile { found, .. }) => {
+                (StepNotes::NONE, vec![format!("it is {found} where a regular file is expected; move it away")])
+            }
             _ => Default::default(),
         }
     }

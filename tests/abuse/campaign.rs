@@ -171,7 +171,7 @@ fn any_answer_of_a_server() {
         b"hunter2-of-the-abuse",
     ];
     let seeds = reply::SEEDS.iter().map(|seed| seed.to_vec()).collect();
-    campaign(200, seeds, &words, reply::holds);
+    campaign(2_000, seeds, &words, reply::holds);
 }
 
 /// Words and names that are alike in every way: what is taken has a file of its own for each.

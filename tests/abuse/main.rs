@@ -9,6 +9,10 @@
 mod campaign;
 #[path = "../sim/chance.rs"]
 mod chance;
+mod expected;
+#[path = "../it/isolate.rs"]
+#[expect(dead_code, reason = "other targets use the rest")]
+mod isolate;
 mod mutate;
 mod odd_files;
 mod places;
@@ -19,6 +23,7 @@ mod redis_server;
 mod replica;
 mod revisions;
 mod secrets;
+mod stage;
 #[path = "../it/wait.rs"]
 #[expect(dead_code, reason = "other targets use the rest")]
 mod wait;

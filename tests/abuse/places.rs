@@ -16,7 +16,10 @@ pub(crate) const SECRET: &str = "what-stands-elsewhere-and-is-nobodys-business\n
 /// Far more than a replica may keep in memory.
 const SPARSE: u64 = 1 << 30;
 
-const PLAN: &str = r#"{"steps":[{"name":"site","run":["true"]},{"name":"migrate","run":["true"],"after":["site"]}]}"#;
+/// Each step says that it ran, where somebody wants to know it.
+const PLAN: &str = r#"{"steps":[
+    {"name":"site","run":["/bin/sh","-c","echo site >>${RAN:-/dev/null}"]},
+    {"name":"migrate","run":["/bin/sh","-c","echo migrate >>${RAN:-/dev/null}"],"after":["site"]}]}"#;
 const MARKER: &str =
     r#"{"schema":1,"rev":"v1","epoch":1,"replica":{"id":"65432109-8765-4321-8765-432109876543","host":"w","pid":7}"#;
 
@@ -49,6 +52,8 @@ pub(crate) enum Odd {
     LinkToSecret,
     DanglingLink,
     LinkToItself,
+    /// To one with everything in it that belongs there; in a directory's place alone.
+    LinkToDirectory,
     /// A directory where a file belongs, and the other way round.
     OtherKind,
     Fifo,
@@ -60,10 +65,11 @@ pub(crate) enum Odd {
     Foreign,
 }
 
-pub(crate) const ODDS: [Odd; 9] = [
+pub(crate) const ODDS: [Odd; 10] = [
     Odd::LinkToSecret,
     Odd::DanglingLink,
     Odd::LinkToItself,
+    Odd::LinkToDirectory,
     Odd::OtherKind,
     Odd::Fifo,
     Odd::Socket,
@@ -76,6 +82,15 @@ impl Odd {
     /// Root may do everything, so these are seen by another user only.
     pub(crate) fn wants_another_user(self) -> bool {
         matches!(self, Odd::Locked | Odd::Foreign)
+    }
+
+    /// Whether there is such a thing in the place of a directory, or of a file.
+    pub(crate) fn fits(self, is_directory: bool) -> bool {
+        match self {
+            Odd::Sparse => !is_directory,
+            Odd::LinkToDirectory => is_directory,
+            _ => true,
+        }
     }
 }
 
@@ -92,6 +107,8 @@ impl Scene {
         fs::set_permissions(scene.dir.path(), Permissions::from_mode(0o755)).unwrap();
         fs::write(scene.beside("plan.json"), PLAN).unwrap();
         fs::write(scene.beside("secret"), SECRET).unwrap();
+        fs::write(scene.beside("ran"), "").unwrap();
+        fs::set_permissions(scene.beside("ran"), Permissions::from_mode(0o666)).unwrap();
         for name in ["volume", "volume/.bellwether"] {
             fs::create_dir(scene.beside(name)).unwrap();
         }
@@ -163,7 +180,9 @@ impl Scene {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             return None;
         }
-        if is_directory {
+        if odd == Odd::LinkToDirectory {
+            fs::rename(&path, self.beside("elsewhere")).unwrap();
+        } else if is_directory {
             fs::remove_dir_all(&path).unwrap();
         } else if is_there {
             fs::remove_file(&path).unwrap();
@@ -172,6 +191,7 @@ impl Scene {
             Odd::LinkToSecret => symlink(self.beside("secret"), &path).unwrap(),
             Odd::DanglingLink => symlink(self.beside("nowhere"), &path).unwrap(),
             Odd::LinkToItself => symlink(&path, &path).unwrap(),
+            Odd::LinkToDirectory => symlink(self.beside("elsewhere"), &path).unwrap(),
             Odd::OtherKind if is_directory => fs::write(&path, "").unwrap(),
             Odd::OtherKind => fs::create_dir(&path).unwrap(),
             Odd::Fifo => mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap(),

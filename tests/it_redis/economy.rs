@@ -134,13 +134,26 @@ fn the_step_of_a_stopped_leader_is_begun_again_one_announcement_later() {
     scene.leader.signal(Signal::TERM);
     let begun = stack.journal().wait("start", "migrate", 2);
     assert_eq!(scene.leader.wait(), 143);
-    let seen = traffic.look();
+    let seen = traffic.look().to_vec();
+    let holder = stack.holder().expect("it leads until its step may end");
+    let elected = holder["token"].as_str().unwrap().to_owned();
     // The leader's; the end of the next one's leadership is still to come.
-    let announced = release(seen);
+    let announced = release(&seen);
     assert_eq!(seen[announced].token.as_ref(), Some(&leader));
-    let next = seen[announced + 1..].iter().find(|asked| asked.token.is_some()).expect("somebody who asks");
-    let last = asked[next.token.as_ref().unwrap()];
+    // The very next command asks for the lease, and whoever sends it has got it: nobody else could be before.
+    let after = &seen[announced + 1..];
+    let next = after.first().expect("somebody who asks");
+    assert_eq!(
+        (next.verb.as_str(), next.token.as_ref(), next.epoch),
+        ("EVALSHA", Some(&elected), Some(0)),
+        "{after:#?}"
+    );
+    let last = asked[&elected];
     assert!(next.at >= seen[announced].at && next.at < last + POLL, "a poll was due: {next:?}");
+    // Until the step began, nothing else but what tells the epoch.
+    let own = after.iter().filter(|asked| asked.at < begun.at && asked.token.as_ref() == Some(&elected));
+    let told: Vec<Option<u64>> = own.map(|asked| asked.epoch).collect();
+    assert!(told == [Some(0)] || told == [Some(0), Some(2)], "{after:#?}");
     assert!(begun.at > next.at);
     stack.open_gate("migrate");
     assert_eq!(scene.followers.each_mut().map(Replica::wait), [0, 0]);

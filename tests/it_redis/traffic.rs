@@ -11,6 +11,8 @@ pub(crate) struct Asked {
     /// Of the replica whose lease it is about, if it is about a lease.
     pub(crate) token: Option<String>,
     pub(crate) is_release: bool,
+    /// The one that this command tells, if it is about a lease: 0 before one is allotted. A release tells none.
+    pub(crate) epoch: Option<u64>,
 }
 
 impl Asked {
@@ -26,7 +28,9 @@ impl Asked {
         let token = rest.split_once(r#"{\"token\":\""#).map(|(_, rest)| rest[..36].to_owned());
         // The other two scripts are told two keys.
         let is_release = verb.starts_with("EVAL") && rest.contains(r#"" "1" "bellwether:"#);
-        Some(Asked { at, verb, token, is_release })
+        let told = token.is_some() && !is_release;
+        let epoch = rest.rsplit('"').nth(1).filter(|_| told).and_then(|last| last.parse().ok());
+        Some(Asked { at, verb, token, is_release, epoch })
     }
 }
 

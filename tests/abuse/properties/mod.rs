@@ -19,10 +19,18 @@ pub(crate) fn is_password_alone(text: &str) -> bool {
     })
 }
 
-/// A message for people: not empty, one line, of bounded length, without the secret.
+/// A message for people: a sentence without the secret.
 #[track_caller]
 pub(crate) fn is_message(text: &str, longest: usize) {
-    assert!(!text.trim().is_empty(), "an empty message");
     assert!(!text.contains(TOKEN), "the secret is shown: {text}");
+    is_sentence(text, longest);
+}
+
+/// Not empty, one line, of bounded length, and without what would move a terminal's cursor. None of ours wants more than
+/// a line; `Problem::render` puts several of them one below another.
+#[track_caller]
+pub(crate) fn is_sentence(text: &str, longest: usize) {
+    assert!(!text.trim().is_empty(), "an empty message");
+    assert!(!text.contains(char::is_control), "what a terminal obeys, or a second line: {text:?}");
     assert!(text.chars().count() <= longest, "{} characters: {}…", text.chars().count(), text.get(..200).unwrap_or(""));
 }

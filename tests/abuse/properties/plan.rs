@@ -7,7 +7,7 @@ use bellwether::Problem;
 use bellwether::protocol::Revision;
 use bellwether::settings::{LoadedPlan, StepDefaults};
 
-use super::{is_message, is_password_alone};
+use super::{is_message, is_password_alone, is_sentence};
 
 pub(crate) const PATH: &str = "shop/plan.json";
 pub(crate) const DEFAULTS: StepDefaults = StepDefaults { timeout: Some(Duration::from_secs(5)), max_attempts: 3 };
@@ -50,9 +50,8 @@ pub(crate) fn names_a_place(problem: &Problem, text: &str) {
     let (line, column): (usize, usize) = (line.parse().unwrap(), column.parse().unwrap());
     let found = text.split('\n').nth(line - 1).unwrap_or_else(|| panic!("there is no line {line}: {problem}"));
     assert!((1..=found.chars().count() + 1).contains(&column), "there is no column {column}: {problem}");
-    if is_password_alone(text) {
-        is_message(&problem.to_string(), LONGEST);
-    }
+    let said = problem.to_string();
+    if is_password_alone(text) { is_message(&said, LONGEST) } else { is_sentence(&said, LONGEST) }
 }
 
 /// What was taken can be acted upon: no two names on the volume are one file, whatever the revisions are.

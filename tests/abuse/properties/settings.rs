@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use bellwether::settings::{Glance, Known, LoadedPlan, Overlay, Scan, Settings, Warm, scan};
 use bellwether::{Env, Notice, Presets, Problem};
 
-use super::{TOKEN, is_message, is_password_alone};
+use super::{TOKEN, is_message, is_password_alone, is_sentence};
 
 /// A message may quote what was given, escaped.
 const LONGEST_QUOTED: usize = 12;
@@ -101,7 +101,9 @@ struct Said {
 
 impl Said {
     fn is_message(&self, text: &str) {
-        if !self.shows_all {
+        if self.shows_all {
+            is_sentence(text, self.longest);
+        } else {
             is_message(text, self.longest);
         }
     }
