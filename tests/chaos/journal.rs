@@ -24,6 +24,13 @@ pub(crate) enum What {
     Overlap,
     /// A command runs; `detail` is `ready` if the marker was there, or `early`.
     Serve,
+    /// A step's in-progress marker was seen, of the epoch and the process that it tells. It came, as `detail` says, not before
+    /// this moment.
+    Shown,
+    /// It was seen to have been beaten: not before the moment in `detail`.
+    Beaten,
+    /// It was seen to go.
+    Hidden,
     /// A step's done marker was seen, of the epoch that it tells.
     Done,
     /// A step's done marker was seen to go.
@@ -42,7 +49,7 @@ pub(crate) enum What {
     Fault,
     /// The world was mended: `name` is what.
     Heal,
-    /// A replica has not reached its command in time.
+    /// A replica has not reached its command in time; `name` is [`WARM`](crate::round::WARM) if that was a warm start.
     Late,
     /// The secret was seen where `detail` says.
     Secret,
@@ -50,13 +57,16 @@ pub(crate) enum What {
     Left,
 }
 
-const WORDS: [(What, &str); 18] = [
+const WORDS: [(What, &str); 21] = [
     (What::Start, "start"),
     (What::Member, "member"),
     (What::Beat, "beat"),
     (What::End, "end"),
     (What::Overlap, "overlap"),
     (What::Serve, "serve"),
+    (What::Shown, "shown"),
+    (What::Beaten, "beaten"),
+    (What::Hidden, "hidden"),
     (What::Done, "done"),
     (What::Undone, "undone"),
     (What::Ready, "ready"),

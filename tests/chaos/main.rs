@@ -10,12 +10,15 @@
 #![expect(clippy::print_stdout, reason = "a program that tells what it finds")]
 #![expect(clippy::print_stderr, reason = "a program that tells what it finds")]
 
+mod breach;
 mod broken;
 mod campaign;
 mod clock;
 mod faults;
 mod journal;
+mod jumps;
 mod kind;
+mod markers;
 mod needs;
 mod network;
 mod options;
@@ -29,6 +32,8 @@ mod scene;
 mod scratch;
 mod secrets;
 mod self_test;
+mod self_test_times;
+mod silence;
 mod step;
 mod tally;
 mod timeline;

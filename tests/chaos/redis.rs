@@ -178,8 +178,8 @@ impl Redis {
 
     /// The primary dies, and the copy takes its place with what it knows.
     pub(crate) fn fail_over(&mut self) -> io::Result<()> {
-        // Another failover may have come in between.
-        let Some(copy) = self.copy.take() else { return Ok(()) };
+        // Another failover may have come in between, or the copy did not get the port.
+        let Some(copy) = self.copy.take() else { return self.revive() };
         self.is_parted = false;
         self.kill();
         // The port is free when the process is gone, which takes a moment.
