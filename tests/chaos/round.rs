@@ -43,9 +43,9 @@ fn nanos(span: Duration) -> u64 {
 }
 
 /// Plays it. The result is in the scratch directory; the exit code tells whether it could be played.
-pub(crate) fn play(seed: u64, scratch: &Path, binary: &Path, preload: &Path) -> io::Result<Tally> {
+pub(crate) fn play(seed: u64, scratch: &Path, binary: &Path, preload: &Path, mutant: &str) -> io::Result<Tally> {
     let began = now();
-    let mut round = Round::new(World::new(Scene::of(seed), scratch, binary, preload)?);
+    let mut round = Round::new(World::new(Scene::of(seed), scratch, binary, preload, mutant)?);
     round.break_and_mend()?;
     let healed = now();
     round.settle(healed)?;
