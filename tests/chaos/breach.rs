@@ -45,6 +45,7 @@ pub(crate) enum Breach {
     NeverServed,
     ColdStart,
     TakenWhileBeating,
+    Seized,
     EpochShrank,
     EpochTwice,
     TooManyAttempts,
@@ -57,7 +58,7 @@ pub(crate) enum Breach {
 }
 
 impl Breach {
-    pub(crate) const ALL: [(Breach, &'static str, &'static str); 22] = [
+    pub(crate) const ALL: [(Breach, &'static str, &'static str); 23] = [
         (Breach::Overlap, "P1", "overlap"),
         (Breach::OutOfOrder, "P1", "started before its predecessors were over"),
         (Breach::DoneTooEarly, "P3", "done marker without a successful end"),
@@ -71,6 +72,7 @@ impl Breach {
         (Breach::NeverServed, "P7", "never reached its end"),
         (Breach::ColdStart, "P10", "a warm start needed something"),
         (Breach::TakenWhileBeating, "P5", "taken over before it was stale"),
+        (Breach::Seized, "P8", "another's lease was touched"),
         (Breach::EpochShrank, "P9", "epoch shrank"),
         (Breach::EpochTwice, "P9", "one epoch for two leaders"),
         (Breach::TooManyAttempts, "P11", "too many attempts"),

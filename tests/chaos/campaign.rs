@@ -30,7 +30,7 @@ const LIMIT: Duration = Duration::from_secs(240);
 const ENOUGH: u64 = 30;
 
 /// And each of these.
-const NEEDED: [&str; 9] = [
+const NEEDED: [&str; 10] = [
     "takeovers",
     "untrusted",
     "guard alone",
@@ -39,6 +39,7 @@ const NEEDED: [&str; 9] = [
     "clocks seen to jump",
     "Redis clocks seen to jump",
     "markers seen to beat",
+    "leases heard to be kept or given back",
     "packets dropped",
 ];
 

@@ -53,11 +53,13 @@ pub(crate) enum What {
     Late,
     /// The secret was seen where `detail` says.
     Secret,
+    /// Somebody did to a lease what only its holder may: `detail`.
+    Seized,
     /// Of whoever led, something was left that is in the way of others: `detail`.
     Left,
 }
 
-const WORDS: [(What, &str); 21] = [
+const WORDS: [(What, &str); 22] = [
     (What::Start, "start"),
     (What::Member, "member"),
     (What::Beat, "beat"),
@@ -78,6 +80,7 @@ const WORDS: [(What, &str); 21] = [
     (What::Heal, "heal"),
     (What::Late, "late"),
     (What::Secret, "secret"),
+    (What::Seized, "seized"),
     (What::Left, "left"),
 ];
 

@@ -19,6 +19,7 @@ mod journal;
 mod jumps;
 mod kind;
 mod markers;
+mod monitor;
 mod mutants;
 mod needs;
 mod network;

@@ -140,6 +140,7 @@ impl<'a> Referee<'a> {
                 self.find(breach, format!("{}: {}", entry.life, entry.detail));
             }
             What::Secret => self.find(Breach::SecretShown, format!("in {}", entry.detail)),
+            What::Seized => self.find(Breach::Seized, entry.detail.clone()),
             What::Left => self.find(Breach::LeftBehind, entry.detail.clone()),
             What::Fault => self.look_at_fault(entry),
             What::Heal => self.broken.look_at_heal(entry),

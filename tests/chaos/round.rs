@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -56,8 +57,9 @@ pub(crate) fn play(seed: u64, scratch: &Path, binary: &Path, preload: &Path, mut
     let entries = round.world.entries();
     let findings = judge(&round.world.scene.rules(), entries);
     let dropped = if round.world.scene.has_redis { Network::dropped()? } else { 0 };
+    let heard = round.world.redis.as_ref().map_or(0, |redis| redis.heard.load(Ordering::Relaxed));
     let log = fs::read_to_string(scratch.join("log"))?;
-    let mut tally = Tally::of(&round.world.scene, entries, &log, dropped);
+    let mut tally = Tally::of(&round.world.scene, entries, &log, heard, dropped);
     tally.findings = findings.iter().map(ToString::to_string).collect();
     for fault in &round.put_off {
         *tally.missed.entry(fault.kind.word().to_owned()).or_default() += 1;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::breach::{Breach, Rules};
 use crate::journal;
+use crate::monitor;
 use crate::referee::judge;
 use crate::self_test_times;
 
@@ -85,7 +86,7 @@ const STOPPED_TOO_EARLY: &str =
 const DONE: &str = "done assets 2 2 0 0 15 - -\n";
 const SERVE: &str = "serve - 0 0 0 11 17 r2.1 ready\n";
 
-const CASES: [Case; 45] = [
+const CASES: [Case; 46] = [
     case("seen alive by the next", Breach::Overlap, END, "overlap assets 2 2 30 30 13 r2.1 22\n"),
     case("an earlier leader's step", Breach::Overlap, END, "beat assets 1 1 22 22 13 r1.1 -\n"),
     case("an earlier leader's other step", Breach::Overlap, END, "beat migrate 1 1 20 20 13 r1.1 -\n"),
@@ -210,6 +211,7 @@ const CASES: [Case; 45] = [
         "serve - 0 0 0 11 17 r2.1 ready\nleft - 0 0 0 0 18 - assets_v1.1\n",
     ),
     case("0 without a command", Breach::WrongExit, "exit - 0 0 0 10 11 r1.1 137\n", "exit - 0 0 0 10 11 r1.1 0\n"),
+    case("told by Redis", Breach::Seized, SERVE, "seized - 0 0 0 0 17 - r2_renewed\nserve - 0 0 0 11 17 r2.1 ready\n"),
     case("told in argv", Breach::SecretShown, SERVE, "serve - 0 0 0 11 17 r2.1 ready\nsecret - 0 0 0 0 18 - argv\n"),
 ];
 
@@ -248,7 +250,7 @@ pub(crate) fn run() -> Result<usize, String> {
         (case, text)
     });
     let (mut count, mut proven) = self_test_times::run(GOOD)?;
-    count += 2;
+    count += 2 + monitor::self_test()?;
     for (case, text) in of_table.chain(others()) {
         let found = breaches(&text, case.is_doomed)?;
         if !found.contains(&case.breach) {

@@ -28,7 +28,7 @@ pub(crate) struct Tally {
 }
 
 /// What is counted of a round.
-const COUNTS: [&str; 17] = [
+const COUNTS: [&str; 18] = [
     "replicas",
     "boots",
     "starts",
@@ -45,11 +45,12 @@ const COUNTS: [&str; 17] = [
     "clocks seen to jump",
     "Redis clocks seen to jump",
     "markers seen to beat",
+    "leases heard to be kept or given back",
     "packets dropped",
 ];
 
 impl Tally {
-    pub(crate) fn of(scene: &Scene, entries: &[Entry], log: &str, dropped: u64) -> Tally {
+    pub(crate) fn of(scene: &Scene, entries: &[Entry], log: &str, heard: u64, dropped: u64) -> Tally {
         let count = |what| entries.iter().filter(|entry| entry.what == what).count() as u64;
         let epochs: BTreeSet<u64> =
             entries.iter().filter(|entry| entry.what == What::Start).map(|entry| entry.epoch).collect();
@@ -70,6 +71,7 @@ impl Tally {
             jumps::of_replicas(entries, log, jumps::began()),
             jumps::of_redis(entries),
             count(What::Beaten),
+            heard,
             dropped,
         ];
         let mut tally = Tally { rounds: 1, ..Tally::default() };

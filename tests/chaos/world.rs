@@ -58,7 +58,11 @@ impl World {
         let count = scene.replicas.len();
         let network = if scene.has_redis { Some(Network::new(count)?) } else { None };
         let redis_clock = RedisClock::new(scratch, preload)?;
-        let redis = if scene.has_redis { Some(Redis::start(scratch, &secret, redis_clock.clone())?) } else { None };
+        let redis = if scene.has_redis {
+            Some(Redis::start(scratch, &secret, redis_clock.clone(), &scratch.join("journal"))?)
+        } else {
+            None
+        };
         let clocks = (0..if scene.has_clocks { count } else { 0 }).map(|nth| Clock::new(scratch, &format!("r{nth}")));
         let mut world = World {
             reader: Reader::open(&scratch.join("journal"))?,
