@@ -15,7 +15,7 @@ use crate::processes;
 /// Before a server that does not listen yet is tried again.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// Redis removes what has expired by the time at which a script began.
+/// In microseconds: Redis looks at its clock once for a script, and once more when it tells of it.
 const TICK: u64 = 50_000;
 
 /// Listens to the server until it ends, in a thread; counts renewals and releases that were carried out.
@@ -139,33 +139,34 @@ enum Verdict {
 struct Lease {
     holder: Holder,
     script: Option<Script>,
+    /// When it was asked for. It goes by that time or a later one, so what had expired before was not there for it.
+    asked_at: u64,
 }
 
 impl Lease {
     fn look_at(&mut self, said: &Said) -> Verdict {
         if !said.is_of_script {
+            self.asked_at = said.at;
             self.script = matches!(&*said.command(), "eval" | "evalsha").then(|| Script::of(said)).flatten();
         }
         let verdict = match (&self.script, &*said.command()) {
-            (Some(Script::Renew(who)), "set" | "pexpire") if said.is_about_lease() => {
-                self.judge("renewed", who, said.at)
-            }
-            (Some(Script::Release(who)), "del") if said.is_about_lease() => self.judge("removed", who, said.at),
+            (Some(Script::Renew(who)), "set" | "pexpire") if said.is_about_lease() => self.judge("renewed", who),
+            (Some(Script::Release(who)), "del") if said.is_about_lease() => self.judge("removed", who),
             _ => Verdict::Nothing,
         };
         self.follow(said);
         verdict
     }
 
-    fn judge(&self, what: &str, who: &str, at: u64) -> Verdict {
+    fn judge(&self, what: &str, who: &str) -> Verdict {
         match &self.holder {
             Holder::Unknown => Verdict::Nothing,
             Holder::Nobody => Verdict::Wrong(format!("{who} has {what} a lease that nobody had")),
             Holder::Somebody(holder, _) if holder != who => {
                 Verdict::Wrong(format!("{who} has {what} that of {holder}"))
             }
-            Holder::Somebody(_, Some(until)) if until + TICK < at => {
-                Verdict::Wrong(format!("{who} has {what} its own {} us after that had expired", at - until))
+            Holder::Somebody(_, Some(until)) if until + TICK < self.asked_at => {
+                Verdict::Wrong(format!("{who} has {what} its own {} us after that had expired", self.asked_at - until))
             }
             Holder::Somebody(..) => Verdict::Fine,
         }
