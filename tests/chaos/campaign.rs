@@ -30,18 +30,20 @@ const LIMIT: Duration = Duration::from_secs(240);
 const ENOUGH: u64 = 30;
 
 /// And each of these.
-const NEEDED: [&str; 10] = [
+const NEEDED: [&str; 9] = [
     "takeovers",
     "untrusted",
     "guard alone",
     "few attempts",
     "failed for good",
-    "clocks seen to jump",
     "Redis clocks seen to jump",
     "markers seen to beat",
     "leases heard to be kept or given back",
     "packets dropped",
 ];
+
+/// And this, if the binary is one whose clock can be moved.
+const JUMPED: &str = "clocks seen to jump";
 
 /// What puts a round into namespaces of its own, and ends it when this program ends, however that comes about.
 const SANDBOX: [&str; 12] = [
@@ -226,13 +228,17 @@ impl Results {
     }
 
     /// What there should have been and was not: then nothing was shown.
-    pub(crate) fn gaps(&self) -> Vec<String> {
+    pub(crate) fn gaps(&self, options: &Options) -> Vec<String> {
         let count = |name: &str| self.sum.counts.get(name).copied().unwrap_or(0);
         let mut gaps = Vec::new();
         if self.sum.rounds >= ENOUGH {
             let kinds = Kind::ALL.iter().map(|(_, word, _)| *word);
             gaps.extend(kinds.filter(|word| !self.sum.faults.contains_key(*word)).map(str::to_owned));
             gaps.extend(NEEDED.into_iter().filter(|name| count(name) == 0).map(str::to_owned));
+            // Nothing can be preloaded into a static one.
+            if !options.has_other_binary && count(JUMPED) == 0 {
+                gaps.push(JUMPED.to_owned());
+            }
         }
         // A revision that fails for good hands off nobody.
         let is_sound = self.sum.rounds > count("failed for good");

@@ -130,7 +130,7 @@ fn campaign(arguments: &[String]) -> ExitCode {
     }
     match campaign::play(&options) {
         Ok(results) => {
-            let gaps = results.gaps();
+            let gaps = results.gaps(&options);
             if !gaps.is_empty() {
                 println!("FAILED: these never happened, so nothing is shown about them: {}", gaps.join(", "));
             }

@@ -21,6 +21,7 @@ pub(crate) struct Options {
     pub(crate) tells_all: bool,
     pub(crate) jobs: usize,
     pub(crate) binary: PathBuf,
+    pub(crate) has_other_binary: bool,
     /// A fault in the binary, which is to be found.
     pub(crate) mutant: Option<String>,
     pub(crate) only_self_test: bool,
@@ -31,7 +32,15 @@ impl Options {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_bellwether"));
         let (seeds, jobs) = (1..=30, processors * 3);
-        let mut options = Options { seeds, tells_all: false, jobs, binary, mutant: None, only_self_test: false };
+        let mut options = Options {
+            seeds,
+            tells_all: false,
+            jobs,
+            binary,
+            has_other_binary: false,
+            mutant: None,
+            only_self_test: false,
+        };
         let mut arguments = arguments.iter();
         while let Some(flag) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{flag} wants a value"));
@@ -48,7 +57,7 @@ impl Options {
                     (options.seeds, options.tells_all) = (seed..=seed, true);
                 }
                 "--jobs" => options.jobs = usize::try_from(number(value()?)?.max(1)).map_err(|e| e.to_string())?,
-                "--binary" => options.binary = PathBuf::from(value()?),
+                "--binary" => (options.binary, options.has_other_binary) = (PathBuf::from(value()?), true),
                 "--mutant" => options.mutant = Some(mutants::known(value()?)?),
                 "--self-test" => options.only_self_test = true,
                 _ => return Err(format!("unknown argument {flag:?}")),
