@@ -1,6 +1,7 @@
 //! P8: whether somebody renews or removes a lease that is another's. Redis itself tells all that it is told, and what scripts do
 //! in it, at its socket, which no link is between.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -81,7 +82,12 @@ fn words(text: &str) -> Vec<String> {
     while let Some(character) = characters.next() {
         match character {
             '"' if is_inside => words.push(std::mem::take(&mut word)),
-            '\\' if is_inside => word.extend(characters.next()),
+            '\\' if is_inside => word.extend(characters.next().map(|escaped| match escaped {
+                'n' => '\n',
+                't' => '\t',
+                'r' => '\r',
+                other => other,
+            })),
             _ if is_inside => word.push(character),
             _ => {}
         }
@@ -99,15 +105,21 @@ enum Script {
 }
 
 impl Script {
-    /// They differ in their keys and arguments.
-    fn of(said: &Said) -> Option<Script> {
-        let keys = said.words.get(2)?;
-        let arguments = said.words.len().checked_sub(3 + keys.parse::<usize>().ok()?)?;
-        match (&**keys, arguments) {
-            ("2", 3) => Some(Script::Acquire),
-            ("2", 4) => Some(Script::Renew(token(said.words.get(5)?)?)),
-            ("1", 3) => Some(Script::Release(token(said.words.get(4)?)?)),
-            _ => None,
+    /// One of two keys asks what is left of another's lease, if it is there to take it. A digest says nothing of this but to
+    /// whoever has heard the text before.
+    fn of(said: &Said, takes: &mut BTreeMap<String, bool>) -> Option<Script> {
+        let [command, text, keys, _lease, arguments @ ..] = &said.words[..] else { return None };
+        let digest = if command.eq_ignore_ascii_case("eval") {
+            let digest = redis::Script::new(text).get_hash().to_owned();
+            takes.insert(digest.clone(), text.contains("PTTL"));
+            digest
+        } else {
+            text.clone()
+        };
+        match (&**keys, takes.get(&digest)?) {
+            ("1", _) => Some(Script::Release(token(arguments.first()?)?)),
+            (_, false) => Some(Script::Renew(token(arguments.get(1)?)?)),
+            (_, true) => Some(Script::Acquire),
         }
     }
 }
@@ -141,13 +153,16 @@ struct Lease {
     script: Option<Script>,
     /// When it was asked for. It goes by that time or a later one, so what had expired before was not there for it.
     asked_at: u64,
+    /// Whether the scripts of these digests take the lease, of two keys.
+    takes: BTreeMap<String, bool>,
 }
 
 impl Lease {
     fn look_at(&mut self, said: &Said) -> Verdict {
         if !said.is_of_script {
             self.asked_at = said.at;
-            self.script = matches!(&*said.command(), "eval" | "evalsha").then(|| Script::of(said)).flatten();
+            let is_script = matches!(&*said.command(), "eval" | "evalsha");
+            self.script = is_script.then(|| Script::of(said, &mut self.takes)).flatten();
         }
         let verdict = match (&self.script, &*said.command()) {
             (Some(Script::Renew(who)), "set" | "pexpire") if said.is_about_lease() => self.judge("renewed", who),
@@ -199,7 +214,8 @@ impl Lease {
 }
 
 /// What is in quotation marks behind each of these, about the lease of `a`; and what is found.
-const SAID: [(&str, &[&str], Option<&str>); 9] = [
+const SAID: [(&str, &[&str], Option<&str>); 10] = [
+    ("asked for by a digest", &["A1 acquire", "S1 500", "A9 again b", "S2 500", "A9 renew b", "X 500"], None),
     ("it is renewed by its holder", &["A1 acquire", "S1 500", "A2 renew a", "X 500", "A3 release a", "D"], None),
     (
         "another asks and is denied",
@@ -250,9 +266,16 @@ fn in_full(line: &str, at: u64) -> String {
     let value = |who: &str| format!(r#""{{\"token\":\"{who}\",\"ttl_ms\":500}}""#);
     let words: Vec<&str> = line.split(' ').collect();
     let (who, what) = match words[..] {
-        [_, "acquire"] => ("1:1", format!(r#""EVALSHA" "0" "2" {lease} "e" {} {} "500""#, mark("a"), value("a"))),
+        [_, "acquire"] => {
+            ("1:1", format!(r#""EVAL" "it asks for\n PTTL" "2" {lease} "e" {} {} "500" "0""#, mark("a"), value("a")))
+        }
         [_, "renew", who] => {
-            ("1:1", format!(r#""EVALSHA" "0" "2" {lease} "e" {} {} "500" "7""#, mark(who), value(who)))
+            ("1:1", format!(r#""EVAL" "it does not" "2" {lease} "e" {} {} "500" "7""#, mark(who), value(who)))
+        }
+        // The acquisition, once more.
+        [_, "again", who] => {
+            let digest = redis::Script::new("it asks for\n PTTL").get_hash().to_owned();
+            ("1:1", format!(r#""EVALSHA" "{digest}" "2" {lease} "e" {} {} "500" "7""#, mark(who), value(who)))
         }
         [_, "release", who] => ("1:1", format!(r#""EVAL" "0" "1" {lease} {} "c" "r""#, mark(who))),
         ["S1", millis] => ("lua", format!(r#""SET" {lease} {} "PX" "{millis}""#, value("a"))),
