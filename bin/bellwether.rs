@@ -11,10 +11,20 @@ const PRESETS: Presets = Presets(&[
 ]);
 
 fn main() {
+    #[cfg(feature = "_mutants")]
+    break_as_asked();
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     if process::shim::is_requested(&arguments) {
         process::shim::main();
     }
     arguments.drain(..arguments.len().min(1));
     std::process::exit(commands::main(arguments, PRESETS).code());
+}
+
+/// Switches on the fault that is named, in shims as well: for the tests that have to find it. No release has this.
+#[cfg(feature = "_mutants")]
+fn break_as_asked() {
+    if let Ok(name) = std::env::var("_BELLWETHER_MUTANT") {
+        bellwether::protocol::mutant::switch_on(&name).expect("a mutant of that name");
+    }
 }

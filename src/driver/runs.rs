@@ -17,6 +17,7 @@ use super::message::Message;
 use super::tasks::{self, Order, TaskControl};
 use super::work::{Work, WorkPlan};
 use crate::process::{RunEnd, RunEvent, RunHow, StepControl, StepProcess, StepSpec};
+use crate::protocol::mutant::{self, Mutant};
 use crate::protocol::{Epoch, StepId, Timestamp};
 use crate::settings::{Mask, StepCommand};
 use crate::volume::{Guard, Volume};
@@ -83,7 +84,8 @@ impl Runs {
     /// Under a shim, which inherits the guard.
     fn start_process(&mut self, start: Start, command: &StepCommand, guard: Option<&Arc<Guard>>, lines: Lines) {
         let spec = self.spec(start, command, &lines.name);
-        match StepProcess::spawn(&spec, guard.map(|guard| guard.as_fd())) {
+        let inherited = guard.filter(|_| !mutant::is(Mutant::GuardNotInherited));
+        match StepProcess::spawn(&spec, inherited.map(|guard| guard.as_fd())) {
             Ok(process) => {
                 self.controls.insert(start.step, Control::Process(process.control()));
                 tokio::spawn(Reader { lines, answers: self.answers.clone() }.read(process));

@@ -1,5 +1,6 @@
 //! The three scripts, one round trip each.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use redis::{Cmd, RedisError, Script};
@@ -9,6 +10,7 @@ use super::connection::Connection;
 use super::{Holder, LeaseSetup, channel, epoch_key, lease_key};
 use crate::process::boottime;
 use crate::protocol::Timestamp;
+use crate::protocol::mutant::{self, Mutant};
 
 /// What there is to ask for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,13 +36,16 @@ pub(super) struct Reply {
 /// A script and the digest by which a server that has seen it knows it.
 #[derive(Debug)]
 struct Lua {
-    text: &'static str,
+    text: Cow<'static, str>,
     digest: String,
 }
 
 impl Lua {
-    fn new(text: &'static str) -> Lua {
-        Lua { text, digest: Script::new(text).get_hash().to_owned() }
+    /// With this fault, if it is switched on: some words of it are others then.
+    fn new(text: &'static str, fault: Mutant, words: &str, instead: &str) -> Lua {
+        let text = if mutant::is(fault) { Cow::from(text.replace(words, instead)) } else { Cow::from(text) };
+        let digest = Script::new(&text).get_hash().to_owned();
+        Lua { text, digest }
     }
 }
 
@@ -60,9 +65,19 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new(setup: &LeaseSetup) -> Scripts {
         Scripts {
-            acquire: Lua::new(include_str!("scripts/acquire.lua")),
-            renew: Lua::new(include_str!("scripts/renew.lua")),
-            release: Lua::new(include_str!("scripts/release.lua")),
+            acquire: Lua::new(
+                include_str!("scripts/acquire.lua"),
+                Mutant::AcquireNotIdempotent,
+                "ours = held and",
+                "ours = false and",
+            ),
+            renew: Lua::new(include_str!("scripts/renew.lua"), Mutant::RenewCreates, "if not held or", "if held and"),
+            release: Lua::new(
+                include_str!("scripts/release.lua"),
+                Mutant::ReleaseDeletesAnothers,
+                "if ours then",
+                "if held then",
+            ),
             lease_key: lease_key(&setup.scope),
             epoch_key: epoch_key(&setup.scope),
             channel: channel(&setup.scope),
@@ -92,7 +107,7 @@ impl Scripts {
 
     /// The command that needs nothing to be known to the server.
     pub(super) fn in_full(&self, request: Request) -> Cmd {
-        self.command(request, "EVAL", self.lua(request).text)
+        self.command(request, "EVAL", &self.lua(request).text)
     }
 
     fn lua(&self, request: Request) -> &Lua {

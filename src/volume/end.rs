@@ -6,6 +6,7 @@ use super::clock::UnixMillis;
 use super::marker::{self, MARKER_LIMIT};
 use super::{HeldClaim, How, Marker, SCHEMA, StepNotes, Volume, VolumeError, files};
 use crate::exit::chain;
+use crate::protocol::mutant::{self, Mutant};
 use crate::protocol::{Epoch, Foreign, Occupant, Revision, StepId, StepName, claim_name};
 
 /// No more of a failed marker is read, in bytes: earlier versions wrote the step's last lines whole.
@@ -124,7 +125,8 @@ impl Volume {
         let path = self.done_path(held.step);
         if !held.committed {
             // "Not there" is looked at once more: NFS repeats requests.
-            if !files::rename(&held.claim, &path)? && !self.is_done_by(held)? {
+            let is_ours = files::rename(&held.claim, &path)? || self.is_done_by(held)?;
+            if !is_ours && !mutant::is(Mutant::EpochNotCompared) {
                 return Ok(false);
             }
             held.committed = true;

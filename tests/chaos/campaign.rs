@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -16,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::clock;
 use crate::journal::now;
 use crate::kind::Kind;
+use crate::mutants;
 use crate::options::Options;
 use crate::processes;
 use crate::scratch::Scratch;
@@ -26,6 +28,22 @@ const LIMIT: Duration = Duration::from_secs(240);
 
 /// In so many rounds each kind of fault happens.
 const ENOUGH: u64 = 30;
+
+/// And each of these.
+const NEEDED: [&str; 9] = [
+    "takeovers",
+    "untrusted",
+    "guard alone",
+    "few attempts",
+    "failed for good",
+    "Redis clocks seen to jump",
+    "markers seen to beat",
+    "leases heard to be kept or given back",
+    "packets dropped",
+];
+
+/// And this, if the binary is one whose clock can be moved.
+const JUMPED: &str = "clocks seen to jump";
 
 /// What puts a round into namespaces of its own, and ends it when this program ends, however that comes about.
 const SANDBOX: [&str; 12] = [
@@ -109,11 +127,25 @@ pub(crate) struct Results {
 
 /// Plays them all, and tells of each that failed.
 pub(crate) fn play(options: &Options) -> io::Result<Results> {
+    let (results, began) = (Mutex::new(Results::default()), now());
+    each(options, |seed, result, scratch| {
+        results.lock().expect("no other thread has panicked").take(seed, result, scratch, options);
+        ControlFlow::Continue(())
+    })?;
+    let results = results.into_inner().expect("no thread has panicked");
+    println!("\n{}took {} s", results.sum, (now() - began) / 1_000_000_000);
+    Ok(results)
+}
+
+/// Plays one round after the other, some at a time, as long as whoever takes the results goes on.
+pub(crate) fn each<F>(options: &Options, take: F) -> io::Result<()>
+where
+    F: Fn(u64, Result<Tally, String>, &Scratch) -> ControlFlow<()> + Sync,
+{
     let scratch = Scratch::new()?;
     let preload = clock::build(scratch.path()).map_err(io::Error::other)?;
     end_when_asked(scratch.path().to_owned())?;
-    let (next, results) = (AtomicU64::new(*options.seeds.start()), Mutex::new(Results::default()));
-    let began = now();
+    let next = AtomicU64::new(*options.seeds.start());
     thread::scope(|scope| {
         for _ in 0..options.jobs {
             scope.spawn(|| {
@@ -123,15 +155,14 @@ pub(crate) fn play(options: &Options) -> io::Result<Results> {
                         return;
                     }
                     let result = one(seed, &scratch, &preload, options);
-                    let mut results = results.lock().expect("no other thread has panicked");
-                    results.take(seed, result, &scratch, options);
+                    if take(seed, result, &scratch).is_break() {
+                        next.store(u64::MAX / 2, Ordering::Relaxed);
+                    }
                 }
             });
         }
     });
-    let results = results.into_inner().expect("no thread has panicked");
-    println!("\n{}took {} s", results.sum, (now() - began) / 1_000_000_000);
-    Ok(results)
+    Ok(())
 }
 
 /// One round in its sandbox.
@@ -148,6 +179,7 @@ fn one(seed: u64, scratch: &Scratch, preload: &Path, options: &Options) -> Resul
             .arg(this)
             .args(["round", &seed.to_string()])
             .args([&place, &options.binary, &preload.to_owned()])
+            .arg(options.mutant.as_deref().unwrap_or(mutants::NONE))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(said),
@@ -196,14 +228,17 @@ impl Results {
     }
 
     /// What there should have been and was not: then nothing was shown.
-    pub(crate) fn gaps(&self) -> Vec<String> {
+    pub(crate) fn gaps(&self, options: &Options) -> Vec<String> {
         let count = |name: &str| self.sum.counts.get(name).copied().unwrap_or(0);
         let mut gaps = Vec::new();
         if self.sum.rounds >= ENOUGH {
             let kinds = Kind::ALL.iter().map(|(_, word, _)| *word);
             gaps.extend(kinds.filter(|word| !self.sum.faults.contains_key(*word)).map(str::to_owned));
-            let needed = ["takeovers", "untrusted", "guard alone", "failed for good", "with clocks", "packets dropped"];
-            gaps.extend(needed.into_iter().filter(|name| count(name) == 0).map(str::to_owned));
+            gaps.extend(NEEDED.into_iter().filter(|name| count(name) == 0).map(str::to_owned));
+            // Nothing can be preloaded into a static one.
+            if !options.has_other_binary && count(JUMPED) == 0 {
+                gaps.push(JUMPED.to_owned());
+            }
         }
         // A revision that fails for good hands off nobody.
         let is_sound = self.sum.rounds > count("failed for good");

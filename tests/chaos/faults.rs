@@ -4,11 +4,20 @@ use std::io;
 
 use rustix::process::Signal;
 
+use crate::jumps;
 use crate::kind::Kind;
 use crate::network::{Network, Way};
 use crate::processes;
 use crate::scene::Fault;
+use crate::silence::ALL;
 use crate::world::World;
+
+/// What mends a silence of Redis, in the words of the journal.
+pub(crate) const REDIS_STARTED: &str = "redis-started";
+pub(crate) const REDIS_GOES_ON: &str = "redis-goes-on";
+pub(crate) const REDIS_HAS_MEMORY: &str = "redis-has-memory";
+pub(crate) const LINK_MENDED: &str = "link-mended";
+pub(crate) const LINK_QUICK: &str = "link-quick";
 
 /// What came of a fault.
 #[derive(Debug)]
@@ -37,14 +46,24 @@ impl Undo {
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Undo::Thaw(_) => "goes-on",
-            Undo::ReviveRedis => "redis-started",
-            Undo::ThawRedis => "redis-goes-on",
+            Undo::ReviveRedis => REDIS_STARTED,
+            Undo::ThawRedis => REDIS_GOES_ON,
             Undo::FailOver => "copy-promoted",
-            Undo::Mend(..) => "link-mended",
-            Undo::Quicken(_) => "link-quick",
+            Undo::Mend(..) => LINK_MENDED,
+            Undo::Quicken(_) => LINK_QUICK,
             Undo::FreeVolume => "volume-freed",
             Undo::AllowWriting => "volume-writable",
-            Undo::GiveMemory => "redis-has-memory",
+            Undo::GiveMemory => REDIS_HAS_MEMORY,
+        }
+    }
+
+    /// Whose link is mended, if that is all.
+    pub(crate) fn whom(&self) -> String {
+        match self {
+            Undo::Mend(whom, _) if whom.len() > 1 => ALL.to_owned(),
+            Undo::Mend(whom, _) => format!("r{}", whom[0]),
+            Undo::Quicken(nth) => format!("r{nth}"),
+            _ => "-".to_owned(),
         }
     }
 }
@@ -85,7 +104,10 @@ impl World {
                 let seconds = [5, 3600, -2, -3600][fault.whom % 4];
                 self.redis_clock.jump(seconds)?;
                 self.redis_clock_has_moved = true;
-                Ok(done("-", &format!("{seconds:+}s"), None))
+                // Not to be asked now, where something else has silenced it.
+                let time = self.redis.as_ref().and_then(|redis| redis.ask(&["TIME"]).ok());
+                let shown = if time.is_some_and(|time| jumps::shows(&time, seconds)) { jumps::SHOWN } else { "" };
+                Ok(done("-", &format!("{seconds:+}s{shown}"), None))
             }
             _ => self.break_redis(fault),
         }
@@ -135,7 +157,7 @@ impl World {
         for &nth in &whom {
             network.cut(nth, way)?;
         }
-        let life = if everybody { "all".to_owned() } else { self.replicas[leader].life() };
+        let life = if everybody { ALL.to_owned() } else { self.replicas[leader].life() };
         Ok(done(&life, "-", Some(Undo::Mend(whom, way))))
     }
 
@@ -144,7 +166,7 @@ impl World {
         let seconds = [3600, -3600, 7, -7, 34_560_000][whom % 5];
         if whom.is_multiple_of(2) {
             self.clocks.iter().try_for_each(|clock| clock.jump(seconds))?;
-            return Ok(done("all", &format!("{seconds:+}s"), None));
+            return Ok(done(ALL, &format!("{seconds:+}s"), None));
         }
         let Some(leader) = self.leader_or(whom) else { return Ok(Outcome::Later) };
         self.clocks[leader].jump(seconds)?;
@@ -165,9 +187,10 @@ impl World {
             }
             Kind::RedisPaused => {
                 let what = if fault.whom.is_multiple_of(3) { "WRITE" } else { "ALL" };
-                redis.ask(&["CLIENT", "PAUSE", &fault.lasts.as_millis().to_string(), what])?;
+                let millis = fault.lasts.as_millis().to_string();
+                redis.ask(&["CLIENT", "PAUSE", &millis, what])?;
                 self.redis_was_paused = true;
-                happened(None)
+                Ok(done("-", &millis, None))
             }
             Kind::RedisFlushed => redis.ask(&["FLUSHALL"]).and_then(|_| happened(None)),
             Kind::ScriptsFlushed => redis.ask(&["SCRIPT", "FLUSH"]).and_then(|_| happened(None)),

@@ -24,6 +24,13 @@ pub(crate) enum What {
     Overlap,
     /// A command runs; `detail` is `ready` if the marker was there, or `early`.
     Serve,
+    /// A step's in-progress marker was seen, of the epoch and the process that it tells. It came, as `detail` says, not before
+    /// this moment.
+    Shown,
+    /// It was seen to have been beaten: not before the moment in `detail`.
+    Beaten,
+    /// It was seen to go.
+    Hidden,
     /// A step's done marker was seen, of the epoch that it tells.
     Done,
     /// A step's done marker was seen to go.
@@ -42,21 +49,26 @@ pub(crate) enum What {
     Fault,
     /// The world was mended: `name` is what.
     Heal,
-    /// A replica has not reached its command in time.
+    /// A replica has not reached its command in time; `name` is [`WARM`](crate::round::WARM) if that was a warm start.
     Late,
     /// The secret was seen where `detail` says.
     Secret,
+    /// Somebody did to a lease what only its holder may: `detail`.
+    Seized,
     /// Of whoever led, something was left that is in the way of others: `detail`.
     Left,
 }
 
-const WORDS: [(What, &str); 18] = [
+const WORDS: [(What, &str); 22] = [
     (What::Start, "start"),
     (What::Member, "member"),
     (What::Beat, "beat"),
     (What::End, "end"),
     (What::Overlap, "overlap"),
     (What::Serve, "serve"),
+    (What::Shown, "shown"),
+    (What::Beaten, "beaten"),
+    (What::Hidden, "hidden"),
     (What::Done, "done"),
     (What::Undone, "undone"),
     (What::Ready, "ready"),
@@ -68,6 +80,7 @@ const WORDS: [(What, &str); 18] = [
     (What::Heal, "heal"),
     (What::Late, "late"),
     (What::Secret, "secret"),
+    (What::Seized, "seized"),
     (What::Left, "left"),
 ];
 

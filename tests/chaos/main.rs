@@ -1,7 +1,7 @@
 //! Chaos: the real binary, real Redis servers, and whatever can go wrong, by seeds; a referee outside judges.
 //!
 //! `tests/run chaos` plays thirty rounds; `tests/run chaos --seeds 1..1000` as many as you like, `--seed 17` one with all that
-//! happened in it. A seed decides who takes part, what is to be done, and what breaks when; what comes of it is decided by the
+//! happened in it, `--mutant NAME` some with a fault in the binary, which has to be found. A seed decides who takes part, what is to be done, and what breaks when; what comes of it is decided by the
 //! machine, too, so a seed that failed need not fail again. See `scene` for what a seed says, `kind` for what breaks,
 //! `referee` for what is judged.
 //!
@@ -10,12 +10,17 @@
 #![expect(clippy::print_stdout, reason = "a program that tells what it finds")]
 #![expect(clippy::print_stderr, reason = "a program that tells what it finds")]
 
+mod breach;
 mod broken;
 mod campaign;
 mod clock;
 mod faults;
 mod journal;
+mod jumps;
 mod kind;
+mod markers;
+mod monitor;
+mod mutants;
 mod needs;
 mod network;
 mod options;
@@ -29,6 +34,8 @@ mod scene;
 mod scratch;
 mod secrets;
 mod self_test;
+mod self_test_times;
+mod silence;
 mod step;
 mod tally;
 mod timeline;
@@ -70,9 +77,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// `round SEED SCRATCH BINARY PRELOAD`: the first process of its namespaces.
+/// `round SEED SCRATCH BINARY PRELOAD MUTANT`, with `-` for no mutant: the first process of its namespaces.
 fn round(arguments: &[String]) -> ExitCode {
-    let [seed, scratch, binary, preload] = arguments else { panic!("round: {arguments:?}") };
+    let [seed, scratch, binary, preload, mutant] = arguments else { panic!("round: {arguments:?}") };
     // A thread that cannot go on must not leave the round to itself.
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -80,7 +87,7 @@ fn round(arguments: &[String]) -> ExitCode {
         std::process::exit(BROKEN.into());
     }));
     let [scratch, binary, preload] = [scratch, binary, preload].map(Path::new);
-    match round::play(seed.parse().expect("a seed"), scratch, binary, preload) {
+    match round::play(seed.parse().expect("a seed"), scratch, binary, preload, mutant) {
         Ok(tally) => {
             std::fs::write(campaign::round_result(scratch), tally.to_json()).expect("there is room for the result");
             ExitCode::SUCCESS
@@ -118,9 +125,12 @@ fn campaign(arguments: &[String]) -> ExitCode {
         conclude(proven, 1);
         return ExitCode::from(UNAVAILABLE);
     }
+    if let Some(name) = &options.mutant {
+        return hunt(name, &options);
+    }
     match campaign::play(&options) {
         Ok(results) => {
-            let gaps = results.gaps();
+            let gaps = results.gaps(&options);
             if !gaps.is_empty() {
                 println!("FAILED: these never happened, so nothing is shown about them: {}", gaps.join(", "));
             }
@@ -129,6 +139,19 @@ fn campaign(arguments: &[String]) -> ExitCode {
         Err(error) => {
             eprintln!("chaos: {error}");
             conclude(proven, 1);
+            ExitCode::from(UNAVAILABLE)
+        }
+    }
+}
+
+/// Whether a fault in the binary itself is found.
+fn hunt(name: &str, options: &Options) -> ExitCode {
+    match mutants::hunt(name, options) {
+        Ok(true) => conclude(1, 0),
+        Ok(false) => conclude(0, 1),
+        Err(error) => {
+            eprintln!("chaos: {error}");
+            conclude(0, 1);
             ExitCode::from(UNAVAILABLE)
         }
     }

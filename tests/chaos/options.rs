@@ -3,12 +3,15 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use crate::mutants;
+
 pub(crate) const USAGE: &str = "\
-usage: chaos [--seeds FROM..TO] [--seed N] [--jobs N] [--binary PATH] [--self-test]
+usage: chaos [--seeds FROM..TO] [--seed N] [--jobs N] [--binary PATH] [--mutant NAME] [--self-test]
   --seeds FROM..TO  these rounds, both ends included (1..30)
   --seed N          one round, with everything that happened in it
   --jobs N          so many rounds at a time (three for each processor)
   --binary PATH     another bellwether than the one that was built with this program
+  --mutant NAME     with this fault of protocol::mutant in the binary: the rounds have to find it
   --self-test       only ask whether the referee finds what it has to find";
 
 #[derive(Clone, Debug)]
@@ -18,6 +21,9 @@ pub(crate) struct Options {
     pub(crate) tells_all: bool,
     pub(crate) jobs: usize,
     pub(crate) binary: PathBuf,
+    pub(crate) has_other_binary: bool,
+    /// A fault in the binary, which is to be found.
+    pub(crate) mutant: Option<String>,
     pub(crate) only_self_test: bool,
 }
 
@@ -25,8 +31,16 @@ impl Options {
     pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_bellwether"));
-        let mut options =
-            Options { seeds: 1..=30, tells_all: false, jobs: processors * 3, binary, only_self_test: false };
+        let (seeds, jobs) = (1..=30, processors * 3);
+        let mut options = Options {
+            seeds,
+            tells_all: false,
+            jobs,
+            binary,
+            has_other_binary: false,
+            mutant: None,
+            only_self_test: false,
+        };
         let mut arguments = arguments.iter();
         while let Some(flag) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{flag} wants a value"));
@@ -43,7 +57,8 @@ impl Options {
                     (options.seeds, options.tells_all) = (seed..=seed, true);
                 }
                 "--jobs" => options.jobs = usize::try_from(number(value()?)?.max(1)).map_err(|e| e.to_string())?,
-                "--binary" => options.binary = PathBuf::from(value()?),
+                "--binary" => (options.binary, options.has_other_binary) = (PathBuf::from(value()?), true),
+                "--mutant" => options.mutant = Some(mutants::known(value()?)?),
                 "--self-test" => options.only_self_test = true,
                 _ => return Err(format!("unknown argument {flag:?}")),
             }

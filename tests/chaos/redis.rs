@@ -5,11 +5,14 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use rustix::process::Signal;
 
 use crate::clock::RedisClock;
-use crate::journal::now;
+use crate::journal::{Journal, now};
+use crate::monitor;
 use crate::processes;
 use crate::resp::Conversation;
 
@@ -38,12 +41,25 @@ pub(crate) struct Redis {
     is_parted: bool,
     /// How many have been started: each has a socket of its own.
     started: u32,
+    /// Where it is written down what nobody may do with the lease.
+    journal: PathBuf,
+    /// Renewals and releases that were heard, and were their holder's.
+    pub(crate) heard: Arc<AtomicU64>,
 }
 
 impl Redis {
-    pub(crate) fn start(dir: &Path, secret: &str, clock: RedisClock) -> io::Result<Redis> {
-        let (dir, secret) = (dir.to_owned(), secret.to_owned());
-        let mut redis = Redis { dir, secret, clock, primary: None, copy: None, is_parted: false, started: 0 };
+    pub(crate) fn start(dir: &Path, secret: &str, clock: RedisClock, journal: &Path) -> io::Result<Redis> {
+        let mut redis = Redis {
+            dir: dir.to_owned(),
+            secret: secret.to_owned(),
+            clock,
+            primary: None,
+            copy: None,
+            is_parted: false,
+            started: 0,
+            journal: journal.to_owned(),
+            heard: Arc::default(),
+        };
         redis.primary = Some(redis.spawn(PORT)?);
         Ok(redis)
     }
@@ -69,6 +85,8 @@ impl Redis {
         command.arg(&config).stdin(Stdio::null()).stdout(fs::File::create(path("log"))?).stderr(Stdio::null());
         let child = self.clock.preload(&mut command).spawn()?;
         let pid = i32::try_from(child.id()).expect("a pid");
+        let journal = Journal::open(&self.journal)?;
+        monitor::listen(pid, socket.clone(), self.secret.clone(), journal, Arc::clone(&self.heard));
         Ok(Server { pid, socket })
     }
 
@@ -178,8 +196,8 @@ impl Redis {
 
     /// The primary dies, and the copy takes its place with what it knows.
     pub(crate) fn fail_over(&mut self) -> io::Result<()> {
-        // Another failover may have come in between.
-        let Some(copy) = self.copy.take() else { return Ok(()) };
+        // Another failover may have come in between, or the copy did not get the port.
+        let Some(copy) = self.copy.take() else { return self.revive() };
         self.is_parted = false;
         self.kill();
         // The port is free when the process is gone, which takes a moment.

@@ -2,85 +2,13 @@
 //! Bellwether's; what the journal tells of markers is that they came and went.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
+use crate::breach::{Breach, Finding, Rules};
 use crate::broken::Broken;
 use crate::journal::{Entry, What};
-
-/// What was to be done in a round.
-#[derive(Clone, Debug)]
-pub(crate) struct Rules {
-    /// Each step, and those before it.
-    pub(crate) steps: Vec<(String, Vec<String>)>,
-    /// Attempts of a step at the most.
-    pub(crate) limit: u32,
-    /// One step never succeeds.
-    pub(crate) is_doomed: bool,
-    /// Runs are stopped only where their leader is, so that bad ends can be counted.
-    pub(crate) is_trusted: bool,
-}
-
-/// A kind of breach.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Breach {
-    Overlap,
-    OutOfOrder,
-    DoneTooEarly,
-    CompletionLost,
-    RanAgain,
-    OutlivedDone,
-    OutlivedReady,
-    ReadyTooEarly,
-    ReadyLost,
-    ServedEarly,
-    NeverServed,
-    EpochShrank,
-    EpochTwice,
-    TooManyAttempts,
-    NeverFailed,
-    WrongExit,
-    SecretShown,
-    OutlivedStop,
-    LeftBehind,
-}
-
-impl Breach {
-    pub(crate) const ALL: [(Breach, &'static str, &'static str); 19] = [
-        (Breach::Overlap, "P1", "overlap"),
-        (Breach::OutOfOrder, "P1", "started before its predecessors were over"),
-        (Breach::DoneTooEarly, "P3", "done marker without a successful end"),
-        (Breach::CompletionLost, "P2", "lost completion"),
-        (Breach::RanAgain, "P3", "ran again after it was done"),
-        (Breach::OutlivedDone, "P3", "alive after it was done"),
-        (Breach::OutlivedReady, "P1", "alive after ready"),
-        (Breach::ReadyTooEarly, "P2", "ready before all was done"),
-        (Breach::ReadyLost, "P2", "ready marker lost"),
-        (Breach::ServedEarly, "P4", "command started before ready"),
-        (Breach::NeverServed, "P7", "never reached its end"),
-        (Breach::EpochShrank, "P9", "epoch shrank"),
-        (Breach::EpochTwice, "P9", "one epoch for two leaders"),
-        (Breach::TooManyAttempts, "P11", "too many attempts"),
-        (Breach::NeverFailed, "P11", "never failed for good"),
-        (Breach::WrongExit, "exit", "ended with a code that nothing explains"),
-        (Breach::SecretShown, "P12", "secret shown"),
-        (Breach::OutlivedStop, "P6", "alive after its leader was stopped"),
-        (Breach::LeftBehind, "P6", "left in the way"),
-    ];
-}
-
-/// One breach.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Finding {
-    pub(crate) breach: Breach,
-    pub(crate) text: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (_, promise, name) = Breach::ALL.iter().find(|(breach, ..)| *breach == self.breach).expect("in the table");
-        write!(f, "{promise}: {name}: {}", self.text)
-    }
-}
+use crate::kind::Kind;
+use crate::markers::Markers;
+use crate::round::WARM;
 
 /// Everything that is wrong with a round.
 pub(crate) fn judge(rules: &Rules, entries: &[Entry]) -> Vec<Finding> {
@@ -118,6 +46,15 @@ struct Referee<'a> {
     starters: BTreeMap<&'a str, BTreeSet<String>>,
     /// What was broken on purpose.
     broken: Broken,
+    markers: Markers,
+    /// How often each step was begun.
+    starts: BTreeMap<&'a str, usize>,
+    /// Attempts that nobody saw begin: of whoever ended or lost a shim between counting and beginning.
+    unseen: usize,
+    /// Those of them that came before the revision had failed for good.
+    unseen_before: usize,
+    /// Lives that ended because the revision had failed for good.
+    failed: BTreeSet<String>,
     /// Lives that were stopped and had their shims until then.
     stopped: BTreeSet<String>,
     /// Lives that were killed.
@@ -148,7 +85,12 @@ impl<'a> Referee<'a> {
             served: BTreeSet::new(),
             stopping: BTreeSet::new(),
             starters: BTreeMap::new(),
-            broken: Broken::default(),
+            broken: Broken::new(rules.redis_wait),
+            markers: Markers::new(rules.stale),
+            starts: BTreeMap::new(),
+            unseen: 0,
+            unseen_before: 0,
+            failed: BTreeSet::new(),
             stopped: BTreeSet::new(),
             killed: BTreeSet::new(),
             spent: BTreeMap::new(),
@@ -178,7 +120,14 @@ impl<'a> Referee<'a> {
             What::Undone => self.find(Breach::CompletionLost, format!("the done marker of {} is gone", entry.name)),
             What::Ready => self.look_at_ready(),
             What::Unready => self.find(Breach::ReadyLost, "the ready marker is gone".to_owned()),
-            What::Failed => self.has_failed = true,
+            What::Failed => (self.has_failed, self.unseen_before) = (true, self.unseen),
+            What::Shown => {
+                if let Some(text) = self.markers.look_at_marker(entry) {
+                    self.find(Breach::TakenWhileBeating, text);
+                }
+            }
+            What::Beaten => self.markers.look_at_beat(entry),
+            What::Hidden => self.markers.look_at_removal(entry),
             What::Serve => {
                 self.served.insert(entry.life.clone());
                 if entry.detail != "ready" {
@@ -186,13 +135,24 @@ impl<'a> Referee<'a> {
                 }
             }
             What::Exit => self.look_at_exit(entry),
-            What::Late => self.find(Breach::NeverServed, format!("{}: {}", entry.life, entry.detail)),
+            What::Late => {
+                let breach = if entry.name == WARM { Breach::ColdStart } else { Breach::NeverServed };
+                self.find(breach, format!("{}: {}", entry.life, entry.detail));
+            }
             What::Secret => self.find(Breach::SecretShown, format!("in {}", entry.detail)),
+            What::Seized => self.find(Breach::Seized, entry.detail.clone()),
             What::Left => self.find(Breach::LeftBehind, entry.detail.clone()),
-            What::Fault => self.broken.look_at(entry),
+            What::Fault => self.look_at_fault(entry),
             What::Heal => self.broken.look_at_heal(entry),
-            What::Boot => {}
+            What::Boot => self.markers.look_at_boot(entry),
         }
+    }
+
+    fn look_at_fault(&mut self, entry: &Entry) {
+        let kind = Kind::of(&entry.name).expect("a kind of fault");
+        self.unseen += usize::from(kind == Kind::KillShim);
+        self.broken.look_at(kind, entry);
+        self.markers.look_at_fault(kind, entry);
     }
 
     fn look_at_start(&mut self, entry: &Entry) {
@@ -221,6 +181,7 @@ impl<'a> Referee<'a> {
         for &epoch in self.succeeded.get(&**name).into_iter().flatten().filter(|&&epoch| epoch != entry.epoch) {
             self.again.entry((name, epoch)).or_default().push(entry.clone());
         }
+        *self.starts.entry(name).or_default() += 1;
         self.starters.entry(name).or_default().insert(entry.life.clone());
         self.look_whether_it_may_live(entry);
         self.begun.insert(name, entry.clone());
@@ -295,6 +256,8 @@ impl<'a> Referee<'a> {
     fn look_at_exit(&mut self, entry: &Entry) {
         let code: i32 = entry.detail.parse().unwrap_or(-1);
         let life = || entry.life.clone();
+        self.markers.look_at_exit(entry);
+        self.unseen += usize::from(code != 0);
         if code == 137 {
             self.killed.insert(life());
         }
@@ -306,8 +269,9 @@ impl<'a> Referee<'a> {
         }
         let is_explained = match code {
             0 => self.served.contains(&entry.life),
-            78 => self.rules.is_doomed,
-            _ => self.broken.explains(code, &entry.life),
+            // Looked at in the end, since the watcher may be late.
+            78 => self.rules.may_fail() && self.failed.insert(life()),
+            _ => self.broken.explains(code, entry),
         };
         if !is_explained {
             self.find(Breach::WrongExit, format!("{} ended with {code}", entry.life));
@@ -341,8 +305,27 @@ impl<'a> Referee<'a> {
         }
         match (self.rules.is_doomed, self.has_been_ready, self.has_failed) {
             (true, _, false) => self.find(Breach::NeverFailed, "there is no failed marker".to_owned()),
-            (false, false, _) => self.find(Breach::NeverServed, "there is no ready marker".to_owned()),
+            (false, false, has_failed) if !(has_failed && self.rules.is_tight) => {
+                self.find(Breach::NeverServed, "there is no ready marker".to_owned());
+            }
             _ => {}
+        }
+        self.look_back_at_failure();
+    }
+
+    /// Whoever gives up on a revision has tried one of its steps as often as it may.
+    fn look_back_at_failure(&mut self) {
+        if !self.has_failed {
+            for life in std::mem::take(&mut self.failed) {
+                self.find(Breach::WrongExit, format!("{life} ended with 78, and there is no failed marker"));
+            }
+            return;
+        }
+        let most = self.starts.values().max().copied().unwrap_or(0);
+        if most + self.unseen_before < self.rules.limit as usize {
+            let limit = self.rules.limit;
+            let text = format!("no step was begun more than {most} times, limit {limit}");
+            self.find(Breach::FailedTooEarly, text);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! One round: a process that is the first of its namespaces, so nothing that the round has started, mounted or set up outlives it.
 
+use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use crate::processes;
 use crate::referee::judge;
 use crate::scene::{Fault, Scene};
 use crate::secrets;
+use crate::silence::EVERYTHING;
 use crate::tally::Tally;
 use crate::timeline;
 use crate::world::World;
@@ -31,16 +34,19 @@ const RESPAWN: Duration = Duration::from_millis(100);
 /// Before what could not be mended is tried again.
 const RETRY: Duration = Duration::from_millis(200);
 /// A warm start needs neither a Redis nor a volume that can be written to.
-const WARM: Duration = Duration::from_secs(20);
+const WARM_LIMIT: Duration = Duration::from_secs(20);
+
+/// What is said of one that is late.
+pub(crate) const WARM: &str = "warm-start";
 
 fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).expect("a span of minutes")
 }
 
 /// Plays it. The result is in the scratch directory; the exit code tells whether it could be played.
-pub(crate) fn play(seed: u64, scratch: &Path, binary: &Path, preload: &Path) -> io::Result<Tally> {
+pub(crate) fn play(seed: u64, scratch: &Path, binary: &Path, preload: &Path, mutant: &str) -> io::Result<Tally> {
     let began = now();
-    let mut round = Round::new(World::new(Scene::of(seed), scratch, binary, preload)?);
+    let mut round = Round::new(World::new(Scene::of(seed), scratch, binary, preload, mutant)?);
     round.break_and_mend()?;
     let healed = now();
     round.settle(healed)?;
@@ -51,7 +57,9 @@ pub(crate) fn play(seed: u64, scratch: &Path, binary: &Path, preload: &Path) -> 
     let entries = round.world.entries();
     let findings = judge(&round.world.scene.rules(), entries);
     let dropped = if round.world.scene.has_redis { Network::dropped()? } else { 0 };
-    let mut tally = Tally::of(&round.world.scene, entries, dropped);
+    let heard = round.world.redis.as_ref().map_or(0, |redis| redis.heard.load(Ordering::Relaxed));
+    let log = fs::read_to_string(scratch.join("log"))?;
+    let mut tally = Tally::of(&round.world.scene, entries, &log, heard, dropped);
     tally.findings = findings.iter().map(ToString::to_string).collect();
     for fault in &round.put_off {
         *tally.missed.entry(fault.kind.word().to_owned()).or_default() += 1;
@@ -131,7 +139,7 @@ impl Round {
         self.undone = later;
         for (_, undo) in due {
             match self.world.undo(&undo) {
-                Ok(()) => self.world.journal.write(Entry::new(What::Heal, undo.word())),
+                Ok(()) => self.world.journal.write(Entry::new(What::Heal, undo.word()).of(&undo.whom(), 0)),
                 // What is to be removed from a volume that is read-only meanwhile, for one.
                 Err(_) => self.undone.push((time + nanos(RETRY), undo)),
             }
@@ -172,10 +180,15 @@ impl Round {
         Ok(())
     }
 
+    fn has_failed(&self) -> bool {
+        self.world.scene.is_doomed || self.world.entries().iter().any(|entry| entry.what == What::Failed)
+    }
+
     /// Whether there is nothing left that a fault could disturb.
     fn is_over(&self) -> bool {
         let entries = self.world.entries();
-        if self.world.scene.is_doomed {
+        // A revision that has failed for good ends them all.
+        if self.has_failed() {
             return self.world.replicas.iter().all(|replica| replica.pid.is_none() && replica.due.is_none());
         }
         self.world
@@ -188,7 +201,7 @@ impl Round {
     fn settle(&mut self, healed: u64) -> io::Result<()> {
         self.undone.clear();
         self.undone.extend(self.world.heal()?.map(|undo| (now(), undo)));
-        self.world.journal.write(Entry::new(What::Heal, "everything"));
+        self.world.journal.write(Entry::new(What::Heal, EVERYTHING));
         let limit = healed + nanos(self.world.scene.bound());
         while !self.is_over() && now() < limit {
             self.tick()?;
@@ -196,7 +209,7 @@ impl Round {
         if !self.is_over() {
             let detail = format!("{:?} after everything was healed", self.world.scene.bound());
             self.world.journal.write(Entry::new(What::Late, "-").of("somebody", 0).detail(&detail));
-        } else if !self.world.scene.is_doomed {
+        } else if !self.has_failed() {
             for name in self.world.volume.in_the_way()? {
                 self.world.journal.write(Entry::new(What::Left, "-").detail(&name));
             }
@@ -211,13 +224,13 @@ impl Round {
         }
         self.world.journal.write(Entry::new(What::Heal, CLEARING));
         processes::signal_all(&processes::all_but_first(), Signal::KILL);
-        let limit = now() + nanos(WARM);
+        let limit = now() + nanos(WARM_LIMIT);
         while processes::all().len() > 1 && now() < limit {
             self.reap()?;
             thread::sleep(TICK);
         }
         self.world.volume.forbid_writing()?;
-        self.world.journal.write(Entry::new(What::Heal, "warm-start"));
+        self.world.journal.write(Entry::new(What::Heal, WARM));
         let before = self.world.entries().len();
         for nth in 0..self.world.replicas.len() {
             self.world.boot(nth)?;
@@ -231,7 +244,7 @@ impl Round {
         }
         if serves(self) < self.world.replicas.len() {
             let detail = "a warm start without Redis on a read-only volume";
-            self.world.journal.write(Entry::new(What::Late, "-").of("somebody", 0).detail(detail));
+            self.world.journal.write(Entry::new(What::Late, WARM).of("somebody", 0).detail(detail));
         }
         Ok(())
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::breach::Rules;
 use crate::chance::Chance;
 use crate::kind::{Kind, Takes};
-use crate::referee::Rules;
 
 /// One round, in every detail that we decide. What comes of it is decided by the machine as well.
 #[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
@@ -17,6 +17,8 @@ pub(crate) struct Scene {
     pub(crate) has_redis: bool,
     /// A step never succeeds: the revision has to fail for good.
     pub(crate) is_doomed: bool,
+    /// Attempts are so few that faults can use them up.
+    pub(crate) is_tight: bool,
     /// Wall clocks can be moved: libfaketime for replicas.
     pub(crate) has_clocks: bool,
     pub(crate) limit: u32,
@@ -87,6 +89,7 @@ impl Scene {
         let has_redis = own.takes() == Takes::Redis || !is_trusted || !chance.one_in(4);
         let has_daemons = own.takes() != Takes::NoDaemons && chance.one_in(2);
         let is_doomed = chance.one_in(15);
+        let is_tight = !is_doomed && chance.one_in(2);
         let stale = if is_trusted { millis(1000, 2000, chance) } else { Duration::from_secs(6) };
         let ttl = if is_trusted { chance.of(&[None, None, Some(600), Some(1000)]) } else { Some(5000) };
         let mut scene = Scene {
@@ -96,8 +99,9 @@ impl Scene {
             is_trusted,
             has_redis,
             is_doomed,
+            is_tight,
             has_clocks: own == Kind::ClockJump || chance.one_in(3),
-            limit: if is_doomed { 3 } else { 60 },
+            limit: if is_doomed || is_tight { 3 } else { 60 },
             stale,
             ttl: ttl.filter(|_| has_redis).map(Duration::from_millis),
             grace: Duration::from_millis(300),
@@ -107,6 +111,10 @@ impl Scene {
         if is_doomed {
             let last = scene.steps.last_mut().expect("there are steps");
             (last.failures, last.code) = (1000, 1);
+        }
+        if is_tight {
+            let whom = usize::try_from(chance.below(scene.steps.len() as u64)).expect("small");
+            (scene.steps[whom].failures, scene.steps[whom].code) = (chance.of(&[1, 2]), 1);
         }
         scene.faults = scene.schedule(own, chance);
         scene
@@ -144,7 +152,8 @@ impl Scene {
 
     pub(crate) fn rules(&self) -> Rules {
         let steps = self.steps.iter().map(|step| (step.name.clone(), step.after.clone())).collect();
-        Rules { steps, limit: self.limit, is_doomed: self.is_doomed, is_trusted: self.is_trusted }
+        let Scene { limit, is_doomed, is_tight, is_trusted, stale, redis_wait, .. } = *self;
+        Rules { steps, limit, is_doomed, is_tight, is_trusted, stale, redis_wait }
     }
 
     /// How long it may take until every replica is at its command, once the world is whole.

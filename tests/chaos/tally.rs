@@ -5,8 +5,9 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use crate::breach::Breach;
 use crate::journal::{Entry, What};
-use crate::referee::Breach;
+use crate::jumps;
 use crate::scene::Scene;
 
 #[derive(Clone, Debug, Default)]
@@ -27,7 +28,7 @@ pub(crate) struct Tally {
 }
 
 /// What is counted of a round.
-const COUNTS: [&str; 13] = [
+const COUNTS: [&str; 18] = [
     "replicas",
     "boots",
     "starts",
@@ -38,13 +39,18 @@ const COUNTS: [&str; 13] = [
     "hand-offs",
     "untrusted",
     "guard alone",
+    "few attempts",
     "failed for good",
     "with clocks",
+    "clocks seen to jump",
+    "Redis clocks seen to jump",
+    "markers seen to beat",
+    "leases heard to be kept or given back",
     "packets dropped",
 ];
 
 impl Tally {
-    pub(crate) fn of(scene: &Scene, entries: &[Entry], dropped: u64) -> Tally {
+    pub(crate) fn of(scene: &Scene, entries: &[Entry], log: &str, heard: u64, dropped: u64) -> Tally {
         let count = |what| entries.iter().filter(|entry| entry.what == what).count() as u64;
         let epochs: BTreeSet<u64> =
             entries.iter().filter(|entry| entry.what == What::Start).map(|entry| entry.epoch).collect();
@@ -59,8 +65,13 @@ impl Tally {
             count(What::Serve),
             u64::from(!scene.is_trusted),
             u64::from(!scene.has_redis),
-            u64::from(scene.is_doomed),
+            u64::from(scene.is_doomed || scene.is_tight),
+            u64::from(count(What::Failed) > 0),
             u64::from(scene.has_clocks),
+            jumps::of_replicas(entries, log, jumps::began()),
+            jumps::of_redis(entries),
+            count(What::Beaten),
+            heard,
             dropped,
         ];
         let mut tally = Tally { rounds: 1, ..Tally::default() };

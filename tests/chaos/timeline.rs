@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 
+use crate::breach::Finding;
 use crate::journal::{Entry, What};
-use crate::referee::Finding;
 use crate::world::World;
 
 /// Writes it into the scratch directory.
@@ -22,7 +22,10 @@ fn tell(world: &World, entries: &[Entry], findings: &[Finding]) -> io::Result<St
         Some((at.parse().ok()?, format!("       {life:<6} | {text}")))
     });
     // Those of life signs would hide the others.
-    let noted = entries.iter().filter(|entry| entry.what != What::Beat).map(|entry| (entry.at, describe(entry)));
+    let noted = entries
+        .iter()
+        .filter(|entry| !matches!(entry.what, What::Beat | What::Beaten))
+        .map(|entry| (entry.at, describe(entry)));
     let mut lines: Vec<(u64, String)> = noted.chain(said).collect();
     lines.sort_by_key(|(at, _)| *at);
     let begin = lines.first().map_or(0, |(at, _)| *at);

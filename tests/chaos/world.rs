@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::clock::{Clock, RedisClock};
 use crate::journal::{Entry, Journal, Reader, What, now};
+use crate::mutants;
 use crate::network::{self, Network};
 use crate::processes;
 use crate::redis::{PORT, Redis};
@@ -42,11 +43,13 @@ pub(crate) struct World {
     pub(crate) replicas: Vec<Replica>,
     pub(crate) binary: PathBuf,
     pub(crate) secret: String,
+    /// The fault that is in the binary, or `-`.
+    mutant: String,
 }
 
 impl World {
     /// Sets everything up, and starts nobody yet.
-    pub(crate) fn new(scene: Scene, scratch: &Path, binary: &Path, preload: &Path) -> io::Result<World> {
+    pub(crate) fn new(scene: Scene, scratch: &Path, binary: &Path, preload: &Path, mutant: &str) -> io::Result<World> {
         let secret = format!("hidden-by-seed-{}", scene.seed);
         let journal = Journal::open(&scratch.join("journal"))?;
         // libfaketime leaves something there for each process.
@@ -55,7 +58,11 @@ impl World {
         let count = scene.replicas.len();
         let network = if scene.has_redis { Some(Network::new(count)?) } else { None };
         let redis_clock = RedisClock::new(scratch, preload)?;
-        let redis = if scene.has_redis { Some(Redis::start(scratch, &secret, redis_clock.clone())?) } else { None };
+        let redis = if scene.has_redis {
+            Some(Redis::start(scratch, &secret, redis_clock.clone(), &scratch.join("journal"))?)
+        } else {
+            None
+        };
         let clocks = (0..if scene.has_clocks { count } else { 0 }).map(|nth| Clock::new(scratch, &format!("r{nth}")));
         let mut world = World {
             reader: Reader::open(&scratch.join("journal"))?,
@@ -73,6 +80,7 @@ impl World {
             redis_clock_has_moved: false,
             redis_was_paused: false,
             secret,
+            mutant: mutant.to_owned(),
         };
         world.write_plan()?;
         let steps = world.scene.steps.iter().map(|step| step.name.clone()).collect();
@@ -165,6 +173,7 @@ impl World {
         ];
         env.extend(scene.ttl.map(|ttl| ("LOCK_RENEW_TTL_SECS", secs(ttl))));
         env.extend((!scene.is_trusted).then(|| ("BELLWETHER_VOLUME_LOCKS", "untrusted".to_owned())));
+        env.extend((self.mutant != mutants::NONE).then(|| (mutants::VARIABLE, self.mutant.clone())));
         let clock = self.clocks.get(nth).map(Clock::variables).unwrap_or_default();
         env.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(clock).collect()
     }
