@@ -12,6 +12,10 @@ use crate::process::boottime;
 use crate::protocol::Timestamp;
 use crate::protocol::mutant::{self, Mutant};
 
+const ACQUIRE: &str = include_str!("scripts/acquire.lua");
+const RENEW: &str = include_str!("scripts/renew.lua");
+const RELEASE: &str = include_str!("scripts/release.lua");
+
 /// What there is to ask for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Request {
@@ -41,9 +45,8 @@ struct Lua {
 }
 
 impl Lua {
-    /// With this fault, if it is switched on: some words of it are others then.
-    fn new(text: &'static str, fault: Mutant, words: &str, instead: &str) -> Lua {
-        let text = if mutant::is(fault) { Cow::from(text.replace(words, instead)) } else { Cow::from(text) };
+    fn new(text: &'static str) -> Lua {
+        let text = with_fault(text);
         let digest = Script::new(&text).get_hash().to_owned();
         Lua { text, digest }
     }
@@ -65,19 +68,9 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new(setup: &LeaseSetup) -> Scripts {
         Scripts {
-            acquire: Lua::new(
-                include_str!("scripts/acquire.lua"),
-                Mutant::AcquireNotIdempotent,
-                "ours = held and",
-                "ours = false and",
-            ),
-            renew: Lua::new(include_str!("scripts/renew.lua"), Mutant::RenewCreates, "if not held or", "if held and"),
-            release: Lua::new(
-                include_str!("scripts/release.lua"),
-                Mutant::ReleaseDeletesAnothers,
-                "if ours then",
-                "if held then",
-            ),
+            acquire: Lua::new(ACQUIRE),
+            renew: Lua::new(RENEW),
+            release: Lua::new(RELEASE),
             lease_key: lease_key(&setup.scope),
             epoch_key: epoch_key(&setup.scope),
             channel: channel(&setup.scope),
@@ -142,4 +135,16 @@ async fn send(command: &Cmd, connection: &mut Connection) -> Result<Reply, Redis
     let (ours, text, left_ms): (bool, Option<Vec<u8>>, i64) = connection.query(command).await?;
     let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
     Ok(Reply { sent, ours, text, left_ms })
+}
+
+/// The mutants that are faults of a script: which, and what stands there instead of what.
+const FAULTS: [(Mutant, &str, &str, &str); 3] = [
+    (Mutant::AcquireNotIdempotent, ACQUIRE, "ours = held and", "ours = false and"),
+    (Mutant::RenewCreates, RENEW, "if not held or", "if held and"),
+    (Mutant::ReleaseDeletesAnothers, RELEASE, "if ours then", "if held then"),
+];
+
+fn with_fault(text: &'static str) -> Cow<'static, str> {
+    let fault = FAULTS.iter().find(|(fault, script, ..)| mutant::is(*fault) && *script == text);
+    fault.map_or(Cow::from(text), |(_, _, words, instead)| Cow::from(text.replace(words, instead)))
 }
