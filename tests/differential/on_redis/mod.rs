@@ -78,6 +78,11 @@ enum Answer {
     Announced,
     /// Neither is so.
     NotReleased,
+    /// Of a release, whatever else there may be.
+    Odd {
+        is_released: bool,
+        announcements: usize,
+    },
     /// It was nobody's question.
     Nothing,
 }
@@ -101,6 +106,7 @@ impl Answer {
             Answer::Unreachable => "Unreachable",
             Answer::Announced => "Announced",
             Answer::NotReleased => "NotReleased",
+            Answer::Odd { .. } => "Odd",
             Answer::Nothing => IDLE,
         }
     }

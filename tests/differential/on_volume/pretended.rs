@@ -82,9 +82,29 @@ impl Pretended {
 
     /// Whether the last of these would come to what is wanted.
     pub(crate) fn foresees(&self, scene: &[Operation], wanted: &[&str]) -> bool {
+        if let [alone] = scene
+            && !self.may_try(alone)
+        {
+            return false;
+        }
         let mut stage = self.clone();
         let last = scene.iter().map(|operation| stage.perform(operation)).last().flatten();
         last.is_some_and(|told| wanted.contains(&told.came_to))
+    }
+
+    /// Whether it is somebody's at all, said more quickly than by trying.
+    fn may_try(&self, operation: &Operation) -> bool {
+        let memory = self.memories.get(&(operation.replica, operation.of));
+        match operation.what {
+            What::Claim | What::Ready | What::Failed => memory.is_some_and(|memory| memory.epoch.is_some()),
+            What::TakeOver | What::RetireStep | What::RetireForeign => {
+                memory.is_some_and(|memory| memory.seen.is_some())
+            }
+            What::Beat | What::Commit | What::Retract => {
+                memory.is_some_and(|memory| memory.held.contains_key(&operation.step))
+            }
+            _ => true,
+        }
     }
 
     fn lie(&mut self, operation: &Operation, answer: Answer, before: FakeVolume) -> Answer {
