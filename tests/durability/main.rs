@@ -10,10 +10,13 @@ mod boot;
 mod cage;
 mod calls;
 mod disk;
+mod points;
 mod pool;
 mod power;
 mod reads;
 mod referee;
+mod sample;
+mod scene;
 mod trace;
 
 #[path = "../sim/chance.rs"]
@@ -24,6 +27,9 @@ mod chance;
 mod election;
 #[path = "../it/journal.rs"]
 mod journal;
+#[path = "../redis_server/mod.rs"]
+#[expect(dead_code, reason = "other targets use the rest")]
+mod redis_server;
 #[path = "../it/replica.rs"]
 #[expect(dead_code, reason = "other targets use the rest")]
 mod replica;

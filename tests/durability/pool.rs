@@ -11,25 +11,44 @@ pub(crate) fn is_whole() -> bool {
     std::env::var("BELLWETHER_DURABILITY").is_ok_and(|wanted| wanted == "all")
 }
 
-/// Every case once, `side_by_side` at a time. Gives how many of them `work` has said `true` of. Each that panics is
-/// named, and then the test fails.
-pub(crate) fn each<T: Display + Sync>(side_by_side: usize, cases: &[T], work: impl Fn(&T) -> bool + Sync) -> usize {
-    let (next, hits, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Vec::new()));
+/// What is said of a part of all, where it stands beside figures.
+pub(crate) fn extent(part: usize) -> String {
+    if is_whole() { "all".to_owned() } else { format!("a sample of one in {part}, BELLWETHER_DURABILITY=all for all") }
+}
+
+/// Every case once, `side_by_side` at a time: what `work` gives for each, in their order. Each that panics is named, and
+/// then the test fails.
+pub(crate) fn each<T: Display + Sync, R: Send>(
+    side_by_side: usize,
+    cases: &[T],
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let (next, given, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..side_by_side {
             scope.spawn(|| {
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let Ok(hit) = catch_unwind(AssertUnwindSafe(|| work(case))) else {
-                        println!("^^^ this was: {case}");
-                        failed.lock().unwrap().push(case.to_string());
-                        continue;
-                    };
-                    hits.fetch_add(usize::from(hit), Ordering::Relaxed);
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(number) else { break };
+                    match catch_unwind(AssertUnwindSafe(|| work(case))) {
+                        Ok(result) => given.lock().unwrap().push((number, result)),
+                        Err(_) => {
+                            println!("^^^ this was: {case}");
+                            failed.lock().unwrap().push(case.to_string());
+                        }
+                    }
                 }
             });
         }
     });
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "{} of {} failed: {failed:#?}", failed.len(), cases.len());
-    hits.into_inner()
+    let mut given = given.into_inner().unwrap();
+    given.sort_by_key(|(number, _)| *number);
+    given.into_iter().map(|(_, result)| result).collect()
+}
+
+/// How many of them are so.
+pub(crate) fn count(of: &[bool]) -> usize {
+    of.iter().filter(|so| **so).count()
 }
