@@ -3,7 +3,7 @@
 use crate::boot;
 use crate::cage::{TOLD, is_inside};
 use crate::points::{CHANGES, PROCESSES, READS, Role, SOCKETS};
-use crate::pool::{count, each, extent};
+use crate::pool::{count, each, extent, is_whole};
 use crate::referee::Wreck;
 use crate::sample::{Case, assert_most, deaths, failures, points, sample, strike_all, tell};
 use crate::scene::Scene;
@@ -17,7 +17,7 @@ fn a_replica_that_dies_at_any_change_of_a_file_leaves_the_truth() {
     if !is_inside("calls::a_replica_that_dies_at_any_change_of_a_file_leaves_the_truth") {
         return;
     }
-    let (points, part) = (points(&Scene::ALL, &Role::THREADS, CHANGES), 6);
+    let (points, part) = (points(&Scene::all(), &Role::THREADS, CHANGES), 3);
     let cases = deaths(&sample(&points, part));
     tell("death at a change", &points, part, &cases, &strike_all(&cases));
 }
@@ -27,7 +27,7 @@ fn a_replica_with_any_change_of_a_file_refused_leaves_the_truth() {
     if !is_inside("calls::a_replica_with_any_change_of_a_file_refused_leaves_the_truth") {
         return;
     }
-    let (points, part) = (points(&Scene::ALL, &Role::THREADS, CHANGES), 5);
+    let (points, part) = (points(&Scene::all(), &Role::THREADS, CHANGES), 3);
     let cases = failures(&sample(&points, part));
     tell("a change refused", &points, part, &cases, &strike_all(&cases));
 }
@@ -37,7 +37,7 @@ fn a_replica_that_cannot_read_leaves_the_truth() {
     if !is_inside("calls::a_replica_that_cannot_read_leaves_the_truth") {
         return;
     }
-    let (points, part) = (points(&Scene::ALL, &Role::THREADS, READS), 7);
+    let (points, part) = (points(&Scene::all(), &Role::THREADS, READS), 4);
     let cases = failures(&sample(&points, part));
     tell("a read refused", &points, part, &cases, &strike_all(&cases));
 }
@@ -46,6 +46,9 @@ fn a_replica_that_cannot_read_leaves_the_truth() {
 #[test]
 fn a_replica_whose_connection_fails_leaves_the_truth() {
     if !is_inside("calls::a_replica_whose_connection_fails_leaves_the_truth") {
+        return;
+    }
+    if !Scene::all().contains(&Scene::Redis) {
         return;
     }
     let points = points(&[Scene::Redis], &[Role::Main], SOCKETS);
@@ -65,7 +68,10 @@ fn shims_and_steps_that_die_or_cannot_begin_leave_the_truth() {
     wait_until("the command", || stack.journal().count("serve", "-") == 1);
     let points: Vec<_> = traced.points_of_tree(PROCESSES).into_iter().map(|point| (Scene::Cold, point)).collect();
     // Not by different calls: here the number tells one process's from the other's.
-    let some = |offset: usize| -> Vec<_> { points.iter().skip(offset).step_by(step(3)).cloned().collect() };
+    let some = |offset: usize| -> Vec<_> {
+        let offset = if is_whole() { 0 } else { offset };
+        points.iter().skip(offset).step_by(if is_whole() { 1 } else { 2 }).cloned().collect()
+    };
     let cases = [deaths(&some(0)), failures(&some(1))].concat();
     let struck = each(SIDE_BY_SIDE, &cases, strike_tree);
     println!(
@@ -73,13 +79,9 @@ fn shims_and_steps_that_die_or_cannot_begin_leave_the_truth() {
         count(&struck),
         cases.len(),
         points.len(),
-        extent(3)
+        extent(2)
     );
     assert_most("processes", 85, count(&struck), cases.len());
-}
-
-fn step(part: usize) -> usize {
-    if crate::pool::is_whole() { 1 } else { part }
 }
 
 fn strike_tree(case: &Case) -> bool {

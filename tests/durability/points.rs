@@ -1,6 +1,6 @@
 //! The system calls of a boot, each by the thread that makes it and the file that it is made to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::path::Path;
 
@@ -64,8 +64,11 @@ pub(crate) const PROCESSES: &[&str] = &[
     "flock",
 ];
 
-/// Calls to Redis.
-pub(crate) const SOCKETS: &[&str] = &["socket", "connect", "getsockopt", "setsockopt", "sendto", "recvfrom"];
+/// Calls to Redis, if it is spoken to over TCP.
+pub(crate) const SOCKETS: &[&str] = &["socket", "connect", "getsockopt", "setsockopt", "sendto", "writev", "recvfrom"];
+
+/// What such a call names. Other sockets lead to shims, or from a thread to itself, and these do not fail.
+const REDIS: [&str; 2] = ["<TCP:", "(AF_INET"];
 
 /// Whose calls. strace counts them by thread, so each thread is struck alone: the n-th call of any would be the main
 /// thread's, which comes first.
@@ -165,23 +168,28 @@ pub(crate) fn call(line: &str, role: Role, kinds: &[&'static str], volume: &Path
     let call = line.trim_start_matches(|letter: char| letter.is_ascii_digit()).trim_start();
     let (name, _) = call.split_once('(')?;
     let kind = kinds.iter().find(|kind| **kind == name)?;
-    let file = if SOCKETS.contains(kind) { Some("socket".to_owned()) } else { file(call, volume) };
+    let is_redis = SOCKETS.contains(kind) && REDIS.iter().any(|sign| call.contains(sign));
+    let file = if is_redis { Some("Redis".to_owned()) } else { file(call, volume) };
     Some(Call { role, kind, file: file.unwrap_or_default() })
 }
 
 impl Traced {
-    /// The points of one thread that touch files, from its first call to the volume on. What comes before that is the
-    /// dynamic linker's, or the same wherever the volume is.
+    /// The points of one thread that touch files or Redis, from the first such call on. What comes before is the dynamic
+    /// linker's.
     pub(crate) fn points_of_thread(&self, role: Role, kinds: &[&'static str], volume: &Path) -> Vec<Point> {
         let first = role.first_file().filter(|_| kinds.contains(&"openat"));
         let mut points: Vec<Point> = first.map(|file| Point::new(role, "openat", file, 0)).into_iter().collect();
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut has_begun = false;
+        let (mut has_begun, mut strangers) = (false, BTreeSet::new());
         for call in self.lines().iter().filter_map(|line| call(line, role, kinds, volume)) {
             let nth = counts.entry(call.kind).or_default();
             *nth += 1;
-            has_begun = has_begun || call.is_on_volume();
-            if has_begun && !call.file.is_empty() {
+            if SOCKETS.contains(&call.kind) && call.file.is_empty() {
+                // From here on a strike might meet another socket.
+                strangers.insert(call.kind);
+            }
+            has_begun = has_begun || call.is_on_volume() || call.file == "Redis";
+            if has_begun && !call.file.is_empty() && !strangers.contains(call.kind) {
                 points.push(Point { nth: *nth, call });
             }
         }

@@ -6,14 +6,22 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Whether everything is wanted, not only what takes a minute.
+/// What is wanted whole, not only what takes a minute: `all`, or a scene.
+pub(crate) fn wanted() -> Option<String> {
+    std::env::var("BELLWETHER_DURABILITY").ok().filter(|wanted| !wanted.is_empty())
+}
+
 pub(crate) fn is_whole() -> bool {
-    std::env::var("BELLWETHER_DURABILITY").is_ok_and(|wanted| wanted == "all")
+    wanted().is_some()
 }
 
 /// What is said of a part of all, where it stands beside figures.
 pub(crate) fn extent(part: usize) -> String {
-    if is_whole() { "all".to_owned() } else { format!("a sample of one in {part}, BELLWETHER_DURABILITY=all for all") }
+    if part == 1 || is_whole() {
+        "all".to_owned()
+    } else {
+        format!("a sample of one in {part}; all with BELLWETHER_DURABILITY=all")
+    }
 }
 
 /// Every case once, `side_by_side` at a time: what `work` gives for each, in their order. Each that panics is named, and

@@ -95,7 +95,7 @@ fn errors(kind: &str) -> &'static [&'static str] {
         "execve" => &["EIO", "ENOENT"],
         "socketpair" | "pipe2" | "socket" => &["EMFILE"],
         "connect" => &["ECONNREFUSED", "ETIMEDOUT", "ENETUNREACH"],
-        "sendto" => &["EPIPE", "ECONNRESET", "EINTR"],
+        "sendto" | "writev" => &["EPIPE", "ECONNRESET", "EINTR"],
         "recvfrom" => &["ECONNRESET", "ETIMEDOUT", "EINTR"],
         _ => &["EIO"],
     }

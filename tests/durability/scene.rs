@@ -5,6 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 
 use crate::boot;
+use crate::pool::wanted;
 use crate::redis_server::RedisServer;
 use crate::referee::Wreck;
 use crate::replica::Replica;
@@ -33,10 +34,24 @@ pub(crate) enum Scene {
 }
 
 impl Scene {
-    pub(crate) const ALL: [Scene; 5] = [Scene::Cold, Scene::Takeover, Scene::Stop, Scene::Failure, Scene::Redis];
+    const ALL: [Scene; 5] = [Scene::Cold, Scene::Takeover, Scene::Stop, Scene::Failure, Scene::Redis];
 
-    /// Those that need nothing but the volume.
-    pub(crate) const ALONE: [Scene; 4] = [Scene::Cold, Scene::Takeover, Scene::Stop, Scene::Failure];
+    /// All that are wanted.
+    pub(crate) fn all() -> Vec<Scene> {
+        let wanted = wanted().filter(|wanted| wanted != "all");
+        let name = |scene: &Scene| format!("{scene:?}").to_lowercase();
+        let scenes: Vec<Scene> = Scene::ALL
+            .into_iter()
+            .filter(|scene| wanted.as_ref().is_none_or(|wanted| *wanted == name(scene)))
+            .collect();
+        assert!(!scenes.is_empty(), "BELLWETHER_DURABILITY is 'all' or one of {:?}", Scene::ALL.each_ref().map(name));
+        scenes
+    }
+
+    /// Of these the ones that need nothing but the volume.
+    pub(crate) fn alone() -> Vec<Scene> {
+        Scene::all().into_iter().filter(|scene| *scene != Scene::Redis).collect()
+    }
 }
 
 /// A scene's stack.
@@ -96,6 +111,8 @@ impl Stage {
         assert_eq!(code, expected, "{:?}: {}", self.scene, traced.replica.log());
         let serves = self.stack.journal().count("serve", "-");
         assert_eq!((serves == 1, self.stack.has(".failed_v1")), (code == 0, code == STEP_FAILED), "{:?}", self.scene);
+        let begun = self.stack.names(".").into_iter().filter(|name| name.contains("in_progress"));
+        assert_eq!((begun.count(), self.stack.names(".bellwether/claims").len()), (0, 0), "P6: {:?}", self.scene);
     }
 
     /// Judges what a boot left that was struck; then whatever hindered it is mended, and the next replica goes on.
