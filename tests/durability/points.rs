@@ -1,6 +1,6 @@
 //! The system calls of a boot, each by the thread that makes it and the file that it is made to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::path::Path;
 
@@ -180,19 +180,20 @@ impl Traced {
         let first = role.first_file().filter(|_| kinds.contains(&"openat"));
         let mut points: Vec<Point> = first.map(|file| Point::new(role, "openat", file, 0)).into_iter().collect();
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        let (mut has_begun, mut strangers) = (false, BTreeSet::new());
+        let (mut has_begun, mut strangers) = (false, BTreeMap::new());
         for call in self.lines().iter().filter_map(|line| call(line, role, kinds, volume)) {
             let nth = counts.entry(call.kind).or_default();
             *nth += 1;
             if SOCKETS.contains(&call.kind) && call.file.is_empty() {
-                // From here on a strike might meet another socket.
-                strangers.insert(call.kind);
+                strangers.insert(call.kind, *nth);
             }
             has_begun = has_begun || call.is_on_volume() || call.file == "Redis";
-            if has_begun && !call.file.is_empty() && !strangers.contains(call.kind) {
+            if has_begun && !call.file.is_empty() && !strangers.contains_key(call.kind) {
                 points.push(Point { nth: *nth, call });
             }
         }
+        // Of an answer there may be two parts, or two in one: well before a stranger's call nothing else can be struck.
+        points.retain(|point| strangers.get(point.call.kind).is_none_or(|stranger| point.nth * 2 <= *stranger));
         points
     }
 
