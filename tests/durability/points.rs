@@ -193,7 +193,7 @@ impl Traced {
             }
         }
         // Of an answer there may be two parts, or two in one: well before a stranger's call nothing else can be struck.
-        points.retain(|point| strangers.get(point.call.kind).is_none_or(|stranger| point.nth * 2 <= *stranger));
+        points.retain(|point| strangers.get(point.call.kind).is_none_or(|stranger| point.nth * 4 <= *stranger));
         points
     }
 

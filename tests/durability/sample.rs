@@ -58,7 +58,7 @@ pub(crate) fn points(scenes: &[Scene], roles: &[Role], kinds: &[&'static str]) -
 }
 
 /// All points; or, in a short run, of one in `part` of the different calls of all scenes a point each, now an early one and
-/// now a late one.
+/// now a late one; and those with which a thread begins.
 pub(crate) fn sample(points: &[(Scene, Point)], part: usize) -> Vec<(Scene, Point)> {
     if is_whole() {
         return points.to_vec();
@@ -68,7 +68,9 @@ pub(crate) fn sample(points: &[(Scene, Point)], part: usize) -> Vec<(Scene, Poin
         of_call.entry((*scene, &point.call)).or_default().push(point);
     }
     let chosen = of_call.into_iter().step_by(part).enumerate();
-    chosen.map(|(number, ((scene, _), points))| (scene, points[number % points.len()].clone())).collect()
+    let chosen = chosen.map(|(number, ((scene, _), points))| (scene, points[number % points.len()].clone()));
+    let first = points.iter().filter(|(_, point)| point.nth == 0).cloned();
+    first.chain(chosen.filter(|(_, point)| point.nth > 0)).collect()
 }
 
 /// Both deaths at each; in a short run one after the other.
