@@ -30,6 +30,13 @@ const CHILDLESS: &str = "begin; undone; journal end";
 /// Begins only after its predecessor.
 const MIGRATE: &str = "begin; [ -e \"$BELLWETHER_VOLUME/.site_done_$BELLWETHER_REV\" ] || journal early; undone; ";
 
+/// The same, of whose first run nothing comes.
+const HUNG: &str =
+    "begin; [ -e \"$E2E/killed\" ] || sleep 600; { sleep 0.02; undone; } & journal member $!; undone; journal end";
+
+/// What the first step waits for, where its first leader is killed.
+pub(crate) const KILLED: &str = "killed";
+
 /// What the second step waits for, or fails without.
 pub(crate) const MENDED: &str = "mended";
 
@@ -46,6 +53,11 @@ pub(crate) fn stack() -> Stack {
 /// Without that descendant, for those who strike at the processes of steps as well.
 pub(crate) fn childless() -> Stack {
     with_steps(CHILDLESS, "", ATTEMPTS)
+}
+
+/// With a first step that takes longer than any test waits, until its leader has been killed.
+pub(crate) fn hung() -> Stack {
+    with_steps(HUNG, "", ATTEMPTS)
 }
 
 /// With a second step that takes longer than any test waits, until it is mended.

@@ -38,13 +38,12 @@ pub(crate) fn each<T: Display + Sync, R: Send>(
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = cases.get(number) else { break };
-                    match catch_unwind(AssertUnwindSafe(|| work(case))) {
-                        Ok(result) => given.lock().unwrap().push((number, result)),
-                        Err(_) => {
-                            println!("^^^ this was: {case}");
-                            failed.lock().unwrap().push(case.to_string());
-                        }
-                    }
+                    let Ok(result) = catch_unwind(AssertUnwindSafe(|| work(case))) else {
+                        println!("^^^ this was: {case}");
+                        failed.lock().unwrap().push(case.to_string());
+                        continue;
+                    };
+                    given.lock().unwrap().push((number, result));
                 }
             });
         }

@@ -67,7 +67,8 @@ impl Stage {
     pub(crate) fn bare(scene: Scene) -> Stage {
         let redis = (scene == Scene::Redis).then(RedisServer::start);
         let stack = match scene {
-            Scene::Cold | Scene::Takeover => boot::stack(),
+            Scene::Cold => boot::stack(),
+            Scene::Takeover => boot::hung(),
             Scene::Stop => boot::lasting(),
             Scene::Failure => boot::failing(),
             Scene::Redis => boot::stack().env("BELLWETHER_REDIS_URL", &redis.as_ref().unwrap().url()),
@@ -87,6 +88,7 @@ impl Stage {
             let mut first = boot::launch(&self.stack).start();
             self.stack.journal().wait("start", "site", 1);
             first.kill_tree();
+            fs::write(self.stack.scratch().join(boot::KILLED), "").unwrap();
         }
     }
 
