@@ -1,4 +1,4 @@
-//! The boot that everything here is done to: two small steps, one after the other, led by the guard alone.
+//! The boot that everything here is done to: two small steps, one after the other.
 
 use std::process::Command;
 
@@ -28,24 +28,54 @@ const SITE: &str = "begin; { sleep 0.02; undone; } & journal member $!; undone; 
 const CHILDLESS: &str = "begin; undone; journal end";
 
 /// Begins only after its predecessor.
-const MIGRATE: &str =
-    "begin; [ -e \"$BELLWETHER_VOLUME/.site_done_$BELLWETHER_REV\" ] || journal early; undone; journal end";
+const MIGRATE: &str = "begin; [ -e \"$BELLWETHER_VOLUME/.site_done_$BELLWETHER_REV\" ] || journal early; undone; ";
+
+/// The same, of whose first run nothing comes.
+const HUNG: &str =
+    "begin; [ -e \"$E2E/killed\" ] || sleep 600; { sleep 0.02; undone; } & journal member $!; undone; journal end";
+
+/// What the first step waits for, where its first leader is killed.
+pub(crate) const KILLED: &str = "killed";
+
+/// What the second step waits for, or fails without.
+pub(crate) const MENDED: &str = "mended";
+
+/// How often a step may end badly.
+pub(crate) const ATTEMPTS: usize = 4;
+
+/// How often the second step may, where it does.
+pub(crate) const FEW_ATTEMPTS: usize = 2;
 
 pub(crate) fn stack() -> Stack {
-    with_site(SITE)
+    with_steps(SITE, "", ATTEMPTS)
 }
 
 /// Without that descendant, for those who strike at the processes of steps as well.
 pub(crate) fn childless() -> Stack {
-    with_site(CHILDLESS)
+    with_steps(CHILDLESS, "", ATTEMPTS)
 }
 
-fn with_site(site: &str) -> Stack {
-    let step =
-        |name: &str, script: &str| Step::script(name, &format!("{WORDS}{script}")).with("max_attempts", json!(4));
+/// With a first step that takes longer than any test waits, until its leader has been killed.
+pub(crate) fn hung() -> Stack {
+    with_steps(HUNG, "", ATTEMPTS)
+}
+
+/// With a second step that takes longer than any test waits, until it is mended.
+pub(crate) fn lasting() -> Stack {
+    with_steps(SITE, "[ -e \"$E2E/mended\" ] || sleep 600; ", ATTEMPTS)
+}
+
+/// With a second step that ends badly until it is mended.
+pub(crate) fn failing() -> Stack {
+    with_steps(SITE, "[ -e \"$E2E/mended\" ] || exit 1; ", FEW_ATTEMPTS)
+}
+
+fn with_steps(site: &str, way: &str, attempts: usize) -> Stack {
+    let migrate = format!("{MIGRATE}{way}journal end");
+    let step = |name: &str, script: &str| Step::script(name, &format!("{WORDS}{script}"));
     Stack::new()
-        .step(step("site", site))
-        .step(step("migrate", MIGRATE).after(&["site"]))
+        .step(step("site", site).with("max_attempts", json!(ATTEMPTS)))
+        .step(step("migrate", &migrate).with("max_attempts", json!(attempts)).after(&["site"]))
         .env("STEP_STALE_SECS", STALE_SECS)
         .env("BELLWETHER_STOP_GRACE_SECS", "0.1")
         .env("BELLWETHER_BACKOFF_SECS", "0.1")
@@ -55,10 +85,17 @@ pub(crate) fn launch(stack: &Stack) -> Launch<'_> {
     stack.replica().command(&["/bin/sh", "-c", SERVE])
 }
 
-/// Starts a replica that has to come to its command.
-pub(crate) fn assert_finishes(stack: &Stack, rev: &str) {
+/// Starts a replica that has to end like this.
+#[track_caller]
+pub(crate) fn assert_ends(stack: &Stack, rev: &str, code: i32) {
     let mut replica: Replica = launch(stack).rev(rev).start();
-    assert_eq!(replica.wait(), 0, "{}", replica.log());
+    assert_eq!(replica.wait(), code, "{}", replica.log());
+}
+
+/// Starts a replica that has to come to its command.
+#[track_caller]
+pub(crate) fn assert_finishes(stack: &Stack, rev: &str) {
+    assert_ends(stack, rev, 0);
 }
 
 /// Clears a failure as a person would.

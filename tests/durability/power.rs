@@ -10,55 +10,38 @@ use crate::boot;
 use crate::cage::{TOLD, is_inside};
 use crate::chance::Chance;
 use crate::disk::Disk;
-use crate::pool::{each, is_whole};
-use crate::referee::{Witness, Wreck};
+use crate::points::{CHANGES, Role};
+use crate::pool::{count, each, extent, is_whole};
+use crate::referee::Witness;
 use crate::replica::Replica;
-use crate::stack::Stack;
-use crate::trace::{Blow, CHANGES, Strike, Whom, points};
+use crate::sample::{Case, assert_most, points, sample};
+use crate::scene::{Scene, Stage};
+use crate::trace::{Blow, Strike};
 use crate::wait::wait_until;
 
 const SIDE_BY_SIDE: usize = 6;
 
 /// The power goes now. What was seen before has to be there after, and the next replica goes on.
-fn cut(stack: &Stack, disk: &Disk, replica: &mut Replica) {
+fn cut(stage: &Stage, disk: &Disk, replica: &mut Replica) {
+    let stack = &stage.stack;
     // What is seen before the cut was promised before the cut.
     let witness = Witness::of(stack, &replica.log());
     disk.cut();
     replica.kill_tree();
     disk.restore();
     witness.assert_kept(stack);
-    Wreck::look(stack).assert_goes_on(stack);
+    stage.assert_goes_on();
 }
 
-/// One leader after which another takes over, in the middle of the first step.
-fn killed_before(stack: &Stack) {
-    let mut first = boot::launch(stack).start();
-    stack.journal().wait("start", "site", 1);
-    first.kill_tree();
-}
-
-/// A call after which the power goes, in a first boot or in one that takes over.
-#[derive(Clone, Debug)]
-struct Loss {
-    strike: Strike,
-    takes_over: bool,
-}
-
-impl Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.strike, if self.takes_over { ", in a takeover" } else { "" })
-    }
-}
-
-fn lose(loss: &Loss) -> bool {
-    let stack = boot::stack();
-    let disk = Disk::under(&stack);
-    if loss.takes_over {
-        killed_before(&stack);
-    }
-    let mut traced = loss.strike.start(&stack, boot::launch(&stack));
-    let halted = traced.wait_halted();
-    cut(&stack, &disk, &mut traced.replica);
+/// Whether it has come to the call after which the power goes.
+fn lose(case: &Case) -> bool {
+    let stage = Stage::bare(case.scene);
+    let disk = Disk::under(&stage.stack);
+    stage.prepare();
+    let mut traced = case.strike.start(&stage.stack, boot::launch(&stage.stack));
+    let mut told = false;
+    let halted = traced.wait_halted(|replica| stage.meddle(replica, &mut told));
+    cut(&stage, &disk, &mut traced.replica);
     halted
 }
 
@@ -67,18 +50,22 @@ fn what_was_announced_is_there_after_a_loss_of_power_at_any_change_of_a_file() {
     if !is_inside("power::what_was_announced_is_there_after_a_loss_of_power_at_any_change_of_a_file") {
         return;
     }
-    let points = points(boot::stack, Whom::Leader, CHANGES);
-    let all = points.iter().flat_map(|point| {
-        [false, true].map(|takes_over| Loss { strike: Strike(point.clone(), Blow::Halt), takes_over })
-    });
-    let losses: Vec<Loss> = all.step_by(if is_whole() { 1 } else { 9 }).collect();
-    let struck = each(SIDE_BY_SIDE, &losses, lose);
+    let scenes = Scene::alone();
+    if scenes.is_empty() {
+        return;
+    }
+    let (points, part) = (points(&scenes, &[Role::Volume, Role::Guard], CHANGES), 4);
+    let case = |(scene, point)| Case { scene, strike: Strike(point, Blow::Halt) };
+    let losses: Vec<Case> = sample(&points, part).into_iter().map(case).collect();
+    let lost = count(&each(SIDE_BY_SIDE, &losses, lose));
     println!(
-        "{TOLD}loss of power at a change: {} points, {struck} of {} strikes have struck",
+        "{TOLD}loss of power at a change: {lost} of {} have struck, of {} points in {} scenes ({})",
+        losses.len(),
         points.len(),
-        losses.len()
+        scenes.len(),
+        extent(part)
     );
-    assert!(struck * 100 >= losses.len() * 85, "{struck} of {}", losses.len());
+    assert_most("loss of power", 85, lost, losses.len());
 }
 
 /// When the power goes in a boot that nobody traces.
@@ -98,17 +85,17 @@ impl Display for Moment {
     }
 }
 
-fn lose_at(moment: &Moment) -> bool {
-    let stack = boot::stack();
-    let disk = Disk::under(&stack);
-    let mut replica = boot::launch(&stack).start();
+fn lose_at(moment: &Moment) {
+    let stage = Stage::bare(Scene::Cold);
+    let stack = &stage.stack;
+    let disk = Disk::under(stack);
+    let mut replica = boot::launch(stack).start();
     match moment {
         Moment::Line(number) => wait_until("a line", || stack.journal().entries().len() >= *number),
         Moment::Said(words) => replica.wait_said(words),
         Moment::After(millis) => thread::sleep(Duration::from_millis(*millis)),
     }
-    cut(&stack, &disk, &mut replica);
-    true
+    cut(&stage, &disk, &mut replica);
 }
 
 /// Lines of a boot: `start`, `member` and `end` of the first step, `start` and `end` of the second, `serve`.
@@ -130,7 +117,7 @@ fn what_was_announced_is_there_after_a_loss_of_power_at_any_event_or_moment() {
     let at_random = if is_whole() { 100 } else { 12 };
     let mut moments: Vec<Moment> = (1..=LINES).map(Moment::Line).chain(SAID.map(Moment::Said)).collect();
     moments.extend((0..at_random).map(|_| Moment::After(chance.below(LONGEST))));
-    let lost = each(SIDE_BY_SIDE, &moments, lose_at);
+    let lost = each(SIDE_BY_SIDE, &moments, lose_at).len();
     println!("{TOLD}loss of power at {} events and {at_random} random moments", lost - at_random);
 }
 

@@ -85,11 +85,7 @@ impl Wreck {
                 "P3, P7: {step} was begun {} times: {self:?}",
                 new.len()
             );
-            assert!(
-                self.done[number] || self.is_counted(number, old.len()),
-                "P11: {} runs of {step}: {self:?}",
-                old.len()
-            );
+            self.assert_runs_counted(number, old.len());
             let epochs: Vec<u64> = new.iter().map(|entry| entry.epoch).collect();
             assert!(epochs.iter().all(|&epoch| epoch > self.top_epoch), "P9: {epochs:?} after {self:?}");
         }
@@ -99,6 +95,18 @@ impl Wreck {
         boot::assert_finishes(stack, "v2");
         assert_true(stack, "v2");
         assert_nothing_in_the_way(stack, "v2");
+    }
+
+    /// P11, before anybody goes on: every run so far is known to its step's record.
+    pub(crate) fn assert_counted(&self, stack: &Stack) {
+        for (number, step) in STEPS.into_iter().enumerate() {
+            self.assert_runs_counted(number, stack.journal().count("start", step));
+        }
+    }
+
+    fn assert_runs_counted(&self, number: usize, runs: usize) {
+        let step = STEPS[number];
+        assert!(self.done[number] || self.is_counted(number, runs), "P11: {runs} runs of {step}: {self:?}");
     }
 
     /// Whether so many runs of a step that is not done are known to its record. One that we stopped was given back.
