@@ -12,9 +12,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod befallen;
 mod campaign;
 mod cast;
 mod chance;
+mod incidents;
 mod quiet;
 mod regressions;
 mod shrink;
@@ -30,7 +32,7 @@ use stage::{Sabotage, play};
 use story::{Kind, Story};
 
 /// The seeds of every day.
-const SEEDS: std::ops::RangeInclusive<u64> = 1..=6_500;
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=7_500;
 
 /// What is in them at the least, so that they cannot become idle unseen: lives, and of every kind of incident.
 const BOOTS: u64 = 100_000;
@@ -129,6 +131,16 @@ fn a_replica_that_never_reaches_its_command_is_noticed() {
     let forgotten: Vec<Kind> = story.incidents.iter().map(|incident| incident.kind).collect();
     assert!(forgotten.contains(&Kind::RedisDown), "{story}");
     assert!(story.incidents.len() <= 3, "{story}");
+}
+
+#[test]
+fn a_lease_that_is_never_released_is_noticed() {
+    // Also where nothing befalls anybody, so this is no story that needs an incident.
+    let with_lease = SEEDS.map(Story::of).find(|story| story.scene.lease == 1).expect("a story with a lease");
+    let story = Story { incidents: Vec::new(), ..with_lease };
+    assert!(play(&story, Sabotage::None, false).is_ok());
+    let broken = play(&story, Sabotage::NeverReleases, false).unwrap_err();
+    assert_eq!(broken.what, "P6: it has ended, and its lease is left");
 }
 
 /// The first seed of a sabotaged world whose story needs something to befall somebody.

@@ -208,12 +208,22 @@ fn befall(scene: &Scene, chance: &mut Chance) -> Incident {
     let span = chance.of(&[300, 3_000, 15_000, 40_000]);
     let span = chance.below(span);
     // Kills and the like are what makes lives end and begin.
-    let kind = match chance.below(14) {
+    let kind = match chance.below(17) {
         0 => Kind::Kill,
         1 => Kind::Restart,
         2 => Kind::RollOut,
         // These befall only who leads, and often nobody does.
         3 => chance.of(&[Kind::GuardBlip, Kind::MarkerRemoved]),
+        // These find nobody more often than others.
+        4..=6 => chance.of(&[
+            Kind::Retry,
+            Kind::Retry,
+            Kind::CutRequests,
+            Kind::CutReplies,
+            Kind::Mute,
+            Kind::BeatsLate,
+            Kind::NeedsUnmet,
+        ]),
         _ => chance.of(&Kind::ALL).0,
     };
     Incident { gap, kind, who, span }
