@@ -8,13 +8,8 @@ use crate::protocol::Timestamp;
 use super::driver::LATENCY;
 use super::{Life, World};
 
-/// How old the last look may be when somebody is taken over who has beaten since: a leader that waits for another looks
-/// each second.
-const LOOK_LASTS: Duration = Duration::from_secs(1);
-
-/// Operations on the volume that may be under way at once before one replica's turn to take over comes: a look, and the
-/// two parts of what was begun before.
-const UNDER_WAY: u32 = 4;
+/// So many operations on the volume may come between a look and the takeover that follows from it.
+const BETWEEN: u32 = 4;
 
 /// What a replica's last look showed.
 #[derive(Debug, Default)]
@@ -42,7 +37,7 @@ impl World {
         let shown = replica.shown.silent.get(label).copied().unwrap_or_default();
         let looked = replica.shown.at;
         let age = self.now.since(looked);
-        let longest = LOOK_LASTS + UNDER_WAY * self.volume_takes.max(LATENCY);
+        let longest = BETWEEN * self.volume_takes.max(LATENCY);
         let is_old = beaten > looked && replica.thawed < looked && age > longest;
         self.referee.taken_over(label, shown, limit);
         assert!(

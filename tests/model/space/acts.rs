@@ -40,6 +40,8 @@ pub(crate) enum Act {
     KillLeavingOrphan(usize),
     Restart(usize),
     Freeze(usize),
+    /// While its step runs.
+    FreezeRunning(usize),
     Thaw(usize),
     Terminate(usize),
     VolumeHangs(usize),

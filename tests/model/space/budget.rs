@@ -20,8 +20,8 @@ faults! {
     Restart,
     /// SIGSTOP of one that has, or waits for, something others want, for as long as it likes.
     Freeze,
-    /// SIGSTOP of any.
-    FreezeAny,
+    /// SIGSTOP of one whose step runs.
+    FreezeRunning,
     /// SIGTERM.
     Stop,
     /// A request never reaches Redis, or its answer never comes back.

@@ -25,7 +25,8 @@ pub(crate) fn list_faults(state: &State, acts: &mut Vec<Act>) {
         may(Fault::Restart, replica.status.may_be_restarted(), Act::Restart(index));
         let matters = *replica.machine.role() != Role::Following || replica.wait != Wait::None;
         let matters = matters || state.redis.holder(NOW) == Some(replica.life);
-        may(Fault::Freeze, moves && (matters || has(Fault::FreezeAny)), Act::Freeze(index));
+        may(Fault::Freeze, moves && matters, Act::Freeze(index));
+        may(Fault::FreezeRunning, moves && runs, Act::FreezeRunning(index));
         may(Fault::Stop, moves, Act::Terminate(index));
         let works = moves && !replica.hanging && !replica.jobs.is_empty();
         may(Fault::Hang, works, Act::VolumeHangs(index));
@@ -73,6 +74,10 @@ impl Space {
             }
             Act::Freeze(index) => {
                 state.left.spend(Fault::Freeze);
+                state.replica(index).frozen = true;
+            }
+            Act::FreezeRunning(index) => {
+                state.left.spend(Fault::FreezeRunning);
                 state.replica(index).frozen = true;
             }
             Act::Thaw(index) => state.replica(index).frozen = false,

@@ -10,8 +10,8 @@ use bellwether::protocol::{
 use super::Space;
 use super::budget::Budget;
 use super::budget::Fault::{
-    self, Break, Crash, Delay, Double, FailOver, Freeze, Full, GuardLost, Hang, Jump, LocksDropped, Lose, Orphan,
-    Outage, Restart, Retry, Stop, Wipe,
+    self, Break, Crash, Delay, Double, FailOver, Freeze, FreezeRunning, Full, GuardLost, Hang, Jump, LocksDropped,
+    Lose, Orphan, Outage, Restart, Retry, Stop, Wipe,
 };
 
 /// Who elects, and what the guard is worth.
@@ -88,7 +88,7 @@ pub(crate) fn usual() -> Vec<Instance> {
         guard("guard: crash", 378_130).faults(&[(Crash, 1), (Orphan, 1), (Restart, 1)]),
         guard("guard: crash, three", 362_334).faults(&[(Crash, 1), (Orphan, 1)]).three(),
         Instance { attempts: 1, ..guard("guard: crash, bad ends", 8_844).ends(&[OK, BAD]).faults(&[(Crash, 1)]) },
-        guard("guard: freeze, hang", 728_863).faults(&[(Freeze, 1), (Hang, 1)]),
+        guard("guard: freeze, hang", 657_722).faults(&[(Freeze, 1), (Hang, 1)]),
         guard("guard: stop, bad ends", 56_676).ends(&[OK, BAD]).faults(&[(Stop, 2)]),
         guard("guard: break, guard lost", 36_000).faults(&[(Break, 1), (GuardLost, 1)]),
         guard("guard: full, stop", 58_690).faults(&[(Full, 1), (Stop, 1)]),
@@ -101,7 +101,7 @@ pub(crate) fn usual() -> Vec<Instance> {
         lease("lease: three", 101_015).three(),
         lease("lease: crash", 16_154).faults(&[(Crash, 1), (Orphan, 1)]),
         lease("lease: crash, three", 241_346).faults(&[(Crash, 1)]).three(),
-        lease("lease: freeze", 1_627_482).faults(&[(Freeze, 1)]),
+        lease("lease: freeze", 1_474_755).faults(&[(Freeze, 1)]),
         lease("lease: stop", 24_548).faults(&[(Stop, 2)]),
         lease("lease: wipe", 128_404).faults(&[(Wipe, 1)]),
         lease("lease: jump", 128_292).faults(&[(Jump, 1)]),
@@ -110,13 +110,14 @@ pub(crate) fn usual() -> Vec<Instance> {
         lease("lease: lose, stop", 44_656).faults(&[(Lose, 1), (Stop, 1)]),
         lease("lease: delay", 31_414).faults(&[(Delay, 1)]),
         lease("lease: double", 33_702).faults(&[(Double, 1)]),
-        lease("lease: hang", 63_233).faults(&[(Hang, 1)]),
-        no_trust("no trust: crash", 309_080).faults(&[(Crash, 1), (Restart, 1)]),
+        lease("lease: hang", 61_215).faults(&[(Hang, 1)]),
+        no_trust("no trust: crash", 309_738).faults(&[(Crash, 1), (Restart, 1)]),
         no_trust("no trust: wipe", 1_258_824).faults(&[(Wipe, 1)]),
         no_trust("no trust: lose", 48_954).faults(&[(Lose, 1)]),
         no_trust("no trust: delay", 291_412).faults(&[(Delay, 1)]),
         no_trust("no trust: double", 325_654).faults(&[(Double, 1)]),
-        no_trust("no trust: hang", 301_135).faults(&[(Hang, 1)]),
+        no_trust("no trust: freeze while it runs", 0).faults(&[(FreezeRunning, 1)]),
+        no_trust("no trust: hang", 277_927).faults(&[(Hang, 1)]),
     ]
 }
 

@@ -138,8 +138,8 @@ pub(crate) struct Memory {
     pub(crate) spent: BTreeMap<(Revision, StepId), u32>,
     /// Claims whose marker is not written yet, since when.
     pub(crate) bare: BTreeMap<(Revision, StepId), Timestamp>,
-    /// In-progress markers that were silent for STEP_STALE_SECS at least once.
-    pub(crate) silent: BTreeSet<(Revision, StepId)>,
+    /// What each replica's last look showed to be silent for STEP_STALE_SECS.
+    pub(crate) silent: BTreeSet<(usize, Revision, StepId)>,
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
