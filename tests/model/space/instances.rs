@@ -10,8 +10,8 @@ use bellwether::protocol::{
 use super::Space;
 use super::budget::Budget;
 use super::budget::Fault::{
-    self, Break, Crash, Delay, Double, FailOver, Freeze, FreezeRunning, Full, GuardLost, Hang, Jump, LocksDropped,
-    Lose, Orphan, Outage, Restart, Retry, Stop, Wipe,
+    self, Break, Crash, Delay, Double, FailOver, Freeze, FreezeUntilReplaced, Full, GuardLost, Hang, Jump,
+    LocksDropped, Lose, Orphan, Outage, Restart, Retry, Stop, Wipe,
 };
 
 /// Who elects, and what the guard is worth.
@@ -116,7 +116,7 @@ pub(crate) fn usual() -> Vec<Instance> {
         no_trust("no trust: lose", 48_954).faults(&[(Lose, 1)]),
         no_trust("no trust: delay", 291_412).faults(&[(Delay, 1)]),
         no_trust("no trust: double", 325_654).faults(&[(Double, 1)]),
-        no_trust("no trust: freeze while it runs", 0).faults(&[(FreezeRunning, 1)]),
+        no_trust("no trust: freeze until replaced", 1_628_486).faults(&[(FreezeUntilReplaced, 1)]),
         no_trust("no trust: hang", 277_927).faults(&[(Hang, 1)]),
     ]
 }

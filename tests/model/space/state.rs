@@ -50,6 +50,8 @@ pub(crate) struct Replica {
     pub(crate) status: Status,
     pub(crate) machine: Machine,
     pub(crate) frozen: bool,
+    /// Nobody thaws it before a step of another runs.
+    pub(crate) until_replaced: bool,
     /// Its volume does not answer at the moment.
     pub(crate) hanging: bool,
     /// What it has been told and not taken in yet.
