@@ -17,6 +17,8 @@ mod campaign;
 mod cast;
 mod chance;
 mod incidents;
+#[cfg(feature = "_mutants")]
+mod mutants;
 mod quiet;
 mod regressions;
 mod shrink;
@@ -119,8 +121,22 @@ fn a_story_survives_being_written_down() {
         story.incidents.truncate(2);
         assert_eq!(story_of(&spec(seed, &story)), Ok(story));
     }
-    for wrong in ["seed", "seed x", "tide 7", "+1 kill", "+1 kill 0 x", "+1 tickle 0 0", "1 kill 0 0"] {
-        assert!(wrong.parse::<Story>().is_err(), "{wrong}");
+    let good = Story::of(1).to_string();
+    for wrong in ["seed", "tide 7", "seed 1", "+1 kill", "+1 kill 0 x", "+1 tickle 0 0", "1 kill 0 0"] {
+        assert!(format!("{good}{wrong}").parse::<Story>().is_err(), "{wrong}");
+    }
+    assert_eq!(good.replacen("seed 1", "seed x", 1).parse::<Story>(), Err("\"x\" is no number".to_owned()));
+}
+
+#[test]
+fn a_story_without_one_of_its_numbers_is_refused() {
+    let good = Story::of(1).to_string();
+    let numbers: Vec<&str> = good.lines().filter(|line| !line.starts_with('+')).collect();
+    assert!(numbers.len() >= 16, "{good}");
+    for number in numbers {
+        let less = good.replacen(&format!("{number}\n"), "", 1);
+        let name = number.split(' ').next().unwrap();
+        assert_eq!(less.parse::<Story>(), Err(format!("the scene has no {name}")));
     }
 }
 
