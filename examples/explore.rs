@@ -78,7 +78,10 @@ fn parse(mut words: VecDeque<String>) -> Result<Asked, String> {
             }
         }
     }
-    Ok(asked)
+    match asked.instance.idle_fault() {
+        Some(fault) => Err(format!("{fault:?} has no effect in this instance")),
+        None => Ok(asked),
+    }
 }
 
 fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {

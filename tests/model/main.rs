@@ -22,7 +22,8 @@ mod space;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use space::instances::{Instance, large, usual};
+use space::budget::Fault;
+use space::instances::{Instance, Kind, large, usual};
 use space::story::story;
 use space::transitions::TRANSITIONS;
 use stateright::{Checker, Expectation, Model};
@@ -58,6 +59,21 @@ fn wanted() -> Vec<Instance> {
         Ok("large") => usual().into_iter().chain(large()).collect(),
         Ok(name) => usual().into_iter().chain(large()).filter(|instance| instance.name == name).collect(),
     }
+}
+
+#[test]
+fn no_instance_has_a_fault_that_cannot_happen() {
+    for instance in usual().iter().chain(&large()) {
+        assert_eq!(instance.idle_fault(), None, "{}", instance.name);
+    }
+    let own = |kind, faults: &[(Fault, u8)]| {
+        Instance { faults: faults.to_vec(), ..Instance::new("of one's own", kind, 0) }.idle_fault()
+    };
+    assert_eq!(own(Kind::Guard, &[(Fault::Crash, 1), (Fault::Wipe, 1)]), Some(Fault::Wipe));
+    assert_eq!(own(Kind::Lease, &[(Fault::Orphan, 1)]), Some(Fault::Orphan));
+    assert_eq!(own(Kind::Lease, &[(Fault::Restart, 1)]), Some(Fault::Restart));
+    assert_eq!(own(Kind::Lease, &[(Fault::Freeze, 0)]), Some(Fault::Freeze));
+    assert_eq!(own(Kind::NoTrust, &[(Fault::LocksDropped, 1)]), Some(Fault::LocksDropped));
 }
 
 #[test]

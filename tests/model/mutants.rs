@@ -7,15 +7,16 @@ use std::process::Command;
 use bellwether::protocol::mutant::{self, ALL};
 use stateright::{Checker, HasDiscoveries, Model};
 
-use crate::space::instances::{large, usual};
-use crate::space::referee::{AGAIN, COUNTED_ON, P1, P2, P3, P4, P5, P6, P8, P9, P11};
+use crate::space::instances::{Instance, usual};
+use crate::space::referee::{self, AGAIN, COUNTED_ON, P1, P2, P3, P4, P5, P6, P8, P9, P11};
 use crate::space::story::story;
 
-/// By its name: the property that has to fail, and the instance in which it is looked for.
+/// By its name: the property that has to be the first to fail, and the instance in which it is looked for. That nothing
+/// fails there without it is seen in the same run, since it is one of the usual instances.
 const CAUGHT: [(&str, &str, &str); ALL.len()] = [
-    ("guard-not-taken", P1, "guard: freeze, hang"),
+    ("guard-not-taken", P5, "guard: freeze, hang"),
     ("guard-not-inherited", P1, "guard: crash"),
-    ("epoch-not-compared", P3, "no trust: freeze"),
+    ("epoch-not-compared", P3, "no trust: freeze until replaced"),
     ("release-before-reap", P6, "guard: stop, bad ends"),
     ("lease-before-guard", P6, "lease: stop"),
     ("staleness-by-remote-clock", P5, "no trust: wipe"),
@@ -32,7 +33,7 @@ const CAUGHT: [(&str, &str, &str); ALL.len()] = [
     ("attempt-not-counted", P11, "guard: crash, bad ends"),
     ("hint-trusted-as-fact", P4, "lease: stop"),
     ("predecessor-not-awaited", P1, "guard: two steps"),
-    ("no-deadline-for-shim", P1, "no trust: freeze"),
+    ("no-deadline-for-shim", P1, "no trust: freeze until replaced"),
     ("epoch-from-redis-alone", P9, "guard: crash"),
 ];
 
@@ -75,10 +76,19 @@ fn look_for(name: &str) -> String {
 fn one() {
     let name = std::env::var(VARIABLE).expect("the name of a mutant");
     mutant::switch_on(&name).expect("a mutant, and the only one");
-    let &(_, property, instance) = CAUGHT.iter().find(|(known, ..)| *known == name).expect("it is in the list");
-    let instance = usual().into_iter().chain(large()).find(|known| known.name == instance).expect("an instance");
-    let until = HasDiscoveries::AnyOf([property].into());
-    let checker = instance.space().checker().threads(2).finish_when(until).spawn_bfs().join();
-    let path = checker.discovery(property).expect("what breaks the property");
-    println!("\n{}\ncaught by: {property}", story(&instance.space(), path));
+    let &(.., instance) = CAUGHT.iter().find(|(known, ..)| *known == name).expect("it is in the list");
+    let instance = usual().into_iter().find(|known| known.name == instance).expect("a usual instance");
+    println!("\n{}", first_broken(&instance).unwrap_or_else(|| "no promise breaks".to_owned()));
+}
+
+/// The promise that breaks first, whichever it is, and the way there. One thread goes through the states in an order of
+/// its own, so that it is always the same.
+fn first_broken(instance: &Instance) -> Option<String> {
+    let space = instance.space();
+    let promises: Vec<&'static str> = referee::properties().iter().map(|property| property.name).collect();
+    let until = HasDiscoveries::AnyOf(promises.iter().copied().collect());
+    let checker = space.clone().checker().threads(1).finish_when(until).spawn_bfs().join();
+    let broken = promises.into_iter().filter_map(|promise| Some((promise, checker.discovery(promise)?)));
+    let (promise, path) = broken.min_by_key(|(_, path)| path.clone().into_vec().len())?;
+    Some(format!("{}\ncaught by: {promise}", story(&space, path)))
 }

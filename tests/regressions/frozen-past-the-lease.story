@@ -1,8 +1,13 @@
-# Without trust in the guard: the leader freezes for longer than its lease, its shims stop the steps, another takes over,
-# and the leader that thaws finds its claims gone.
-expect frozen
-expect thawed
-expect says TakingOver
+# Without trust in the guard: the leader freezes for longer than its lease, another takes over, and the leader that thaws
+# with the good end of its step finds its claim gone.
+breaks epoch-not-compared P3
+breaks staleness-by-remote-clock P5
+expect #0 frozen
+expect #0 site@v1 ends well
+expect #1 says TakingOver { step: StepId(0), from: [Epoch(1)] }
+expect #1 site@v1 ends well
+expect #0 thawed
+expect #0 <- CommitLost(StepId(0))
 
 seed 1
 trusted 0

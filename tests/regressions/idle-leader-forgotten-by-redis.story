@@ -1,7 +1,13 @@
 # Found P1 broken, without trust in the guard: v1 backs off after a timeout, Redis fails over to a copy that knows no
-# lease, v2 gets it and begins, and v1 begins again before its next renewal. Since then a claim is looked over first.
-expect end: TimedOut
-expect says VolumeFull
+# lease, v2 gets it and begins, and v1 begins again before its next renewal. Breaks P1 without the look that follows a claim
+# since c8c56b4.
+expect #3 says WillRetry { step: StepId(0), end: TimedOut
+expect incident: fail-over
+expect #4 site@v2 begins
+expect #3    -> Claim { step: StepId(0)
+expect #3 <- Claimed(StepId(2))
+expect #3    -> Retract(StepId(0)
+expect #3 says Following
 
 seed 383
 trusted 0

@@ -1,5 +1,8 @@
 # Found a fault of the simulator: a beat may still be under way when its leadership is over.
-expect <- Beaten
+expect incident: beats-late
+expect #0 says LeaseLost
+expect #0 a beat of site@v1 comes after its leadership
+expect #1 says Leading(Epoch(2))
 
 seed 2167
 trusted 1

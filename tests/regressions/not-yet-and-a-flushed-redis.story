@@ -1,5 +1,12 @@
-# Found P1 broken, without trust in the guard: a step says "not yet", and Redis is emptied before it is tried again.
-expect says TakingOver
+# Found P1 broken, without trust in the guard: a step says "not yet", and Redis is emptied before it is tried again. Breaks
+# P1 without the look that follows a claim since c8c56b4.
+breaks bad-end-is-done P3
+expect #1 says WillRetry { step: StepId(0), end: Own(Exit(75))
+expect incident: redis-flushed
+expect #4 site@v2 begins
+expect #1    -> Claim { step: StepId(0)
+expect #1    -> Retract(StepId(0)
+expect #1 says Following
 
 seed 3519
 trusted 0

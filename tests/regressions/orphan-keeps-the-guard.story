@@ -1,6 +1,11 @@
 # A dead leader's orphans keep the guard long after their markers are stale: nobody takes over before they are gone.
-expect says GuardBusy
-expect says TakingOver
+breaks guard-not-taken P1
+breaks guard-not-inherited P1
+expect #0 killed
+expect #1 says GuardBusy
+expect #0 site@v1 ends badly
+expect #1 says TakingOver { step: StepId(0), from: [Epoch(1)] }
+expect #1 site@v1 begins
 
 seed 1
 trusted 1

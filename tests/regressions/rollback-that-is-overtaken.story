@@ -1,5 +1,10 @@
 # Found a fault of the simulator: a replica is warm by what its first look shows, not by what stands there when it starts.
-expect GoingBack
+# Here v1 is ready when #2 starts, is overtaken before #2 has looked, and so #2 has to ask Redis.
+expect #2 starts, v1
+expect #3 ends: HandOff
+expect #2 says GoingBack { newest: Revision("v2") }
+expect #2 says Leading(Epoch(3))
+expect #2 ends: HandOff
 
 seed 4517
 trusted 1

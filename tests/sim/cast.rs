@@ -1,4 +1,4 @@
-//! The replicas of a story: how they are configured, what their steps do, and what befalls them.
+//! The replicas of a story: how they are configured, what their steps do, and how their lives begin.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -6,25 +6,22 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bellwether::protocol::{
-    Config, Election, Fault, LeaseTimes, MarkerWord, OnDowngrade, OnFailure, Plan, Policy, Step, StepEnd, StepId,
-    StepName, Trust,
+    Config, Election, LeaseTimes, MarkerWord, OnDowngrade, OnFailure, Plan, Policy, Step, StepEnd, StepId, StepName,
+    Trust,
 };
-use bellwether::test_util::world::{Life, Link, Script};
+use bellwether::test_util::world::{Life, Script};
 
 use crate::chance::Chance;
 use crate::stage::{Later, Stage};
-use crate::story::{Incident, Kind, Scene, Who};
+use crate::story::Scene;
 
 pub(crate) const STALE: Duration = Duration::from_secs(12);
 pub(crate) const TTL: Duration = Duration::from_secs(9);
 const GRACE: Duration = Duration::from_millis(500);
 const BACKOFF: Duration = Duration::from_secs(1);
 
-/// Revisions that are rolled out in one story, at the most.
-const LAST_REV: u64 = 7;
-
 /// How long an orchestrator waits after SIGTERM, in milliseconds.
-const PATIENCE: u64 = 10_000;
+pub(crate) const PATIENCE: u64 = 10_000;
 
 /// One place for a replica: its lives follow one another.
 pub(crate) struct Slot {
@@ -113,198 +110,20 @@ impl Stage<'_> {
         slot.life = self.world.start(&format!("v{}", slot.rev), &config);
     }
 
-    /// Ends this life, and begins another after a while.
-    pub(crate) fn begin_again(&mut self, number: usize, at_once: bool) {
+    /// Ends this life, and begins another after a while. Whether that is not under way already.
+    pub(crate) fn begin_again(&mut self, number: usize, at_once: bool) -> bool {
         let slot = &self.slots[number];
         if !self.world.is_alive(slot.life) {
-            if !slot.awaits_start {
-                self.start(number);
+            if slot.awaits_start {
+                return false;
             }
+            self.start(number);
         } else if at_once {
             self.world.kill(slot.life);
         } else {
             self.world.stop(slot.life);
             self.after(PATIENCE, Later::Kill(self.slots[number].life));
         }
-    }
-
-    fn find(&self, who: Who) -> usize {
-        let slot = match who {
-            Who::Leader => self.world.leader().and_then(|life| self.slots.iter().position(|slot| slot.life == life)),
-            Who::Slot(slot) => Some(slot),
-        };
-        slot.unwrap_or(0) % self.slots.len()
-    }
-
-    /// Lets an incident happen. Whether there was anything for it to befall.
-    pub(crate) fn befall(&mut self, incident: &Incident) -> bool {
-        let number = self.find(incident.who);
-        let note = format!("incident: {} ({number})", incident.kind.word());
-        self.world.referee.note(self.world.now, self.slots[number].life, &note);
-        match incident.kind {
-            Kind::Kill | Kind::Orphan | Kind::Freeze | Kind::FreezePastLease | Kind::Stop | Kind::Haste => {
-                self.befall_life(incident, number)
-            }
-            Kind::Restart | Kind::RollOut | Kind::Upgrade | Kind::Downgrade | Kind::GoBack | Kind::Retry => {
-                self.befall_slot(incident, number)
-            }
-            Kind::GuardBlip | Kind::MarkerRemoved => self.befall_leader(incident.kind, number),
-            Kind::Full | Kind::Slow | Kind::BeatsLate | Kind::Broken | Kind::NeedsUnmet => {
-                self.befall_volume(incident);
-                true
-            }
-            _ if self.story.scene.lease == 0 => false,
-            Kind::CutRequests | Kind::CutReplies => self.befall_link(incident, number),
-            Kind::RequestsLost | Kind::RepliesLost | Kind::RepliesDoubled | Kind::RepliesLate => {
-                self.weather.set(Some((incident.kind, incident.span)));
-                self.after(incident.span, Later::Heard);
-                true
-            }
-            _ => {
-                self.befall_redis(incident);
-                true
-            }
-        }
-    }
-
-    fn befall_life(&mut self, incident: &Incident, number: usize) -> bool {
-        let life = self.slots[number].life;
-        let freezes = matches!(incident.kind, Kind::Freeze | Kind::FreezePastLease);
-        if !self.world.is_alive(life) || self.world.is_frozen(life) && freezes {
-            return false;
-        }
-        match incident.kind {
-            // Without a guard only the time that stopping may take keeps an orphan from its successor.
-            Kind::Orphan if self.story.scene.trusted == 1 => {
-                self.world.kill_leaving_orphans(life, Duration::from_millis(incident.span));
-            }
-            Kind::Kill | Kind::Orphan => self.world.kill(life),
-            _ if freezes => {
-                self.world.freeze(life);
-                let past = if incident.kind == Kind::Freeze { 0 } else { 10_000 };
-                self.after(past + incident.span, Later::Thaw(life));
-            }
-            _ => {
-                let times = if incident.kind == Kind::Stop { 1 } else { 2 + incident.span % 2 };
-                (0..times).for_each(|_| self.world.stop(life));
-                self.after(PATIENCE, Later::Kill(life));
-            }
-        }
-        incident.kind != Kind::Orphan || self.story.scene.trusted == 1
-    }
-
-    fn befall_slot(&mut self, incident: &Incident, number: usize) -> bool {
-        let newest = self.newest;
-        let slot = &mut self.slots[number];
-        let before = (slot.rev, slot.may_go_back);
-        match incident.kind {
-            Kind::RollOut if newest == LAST_REV => return false,
-            Kind::RollOut => {
-                self.newest += 1;
-                (slot.rev, slot.may_go_back) = (self.newest, false);
-            }
-            Kind::Upgrade => (slot.rev, slot.may_go_back) = (newest, false),
-            Kind::Downgrade => (slot.rev, slot.may_go_back) = (newest.max(2) - 1, false),
-            Kind::GoBack => {
-                (slot.rev, slot.may_go_back) = (newest.max(2) - 1, true);
-            }
-            Kind::Retry => self.world.volume.retry(&format!("v{}", slot.rev)),
-            _ => {}
-        }
-        let slot = &self.slots[number];
-        let same = before == (slot.rev, slot.may_go_back);
-        if same && incident.kind != Kind::Restart && incident.kind != Kind::Retry {
-            return false;
-        }
-        if incident.kind != Kind::Retry || !self.world.is_alive(slot.life) {
-            self.begin_again(number, incident.span.is_multiple_of(2));
-        }
         true
-    }
-
-    fn befall_leader(&mut self, kind: Kind, number: usize) -> bool {
-        let life = self.slots[number].life;
-        let leads = self.world.leader() == Some(life) && self.world.is_alive(life);
-        match kind {
-            Kind::GuardBlip if leads => self.world.lose_guard(life),
-            Kind::MarkerRemoved if leads => {
-                let rev = format!("v{}", self.slots[number].rev);
-                let running = self.world.running();
-                self.world.volume.remove_marker(&running[0], &rev);
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    fn befall_link(&mut self, incident: &Incident, number: usize) -> bool {
-        let life = self.slots[number].life;
-        if !self.world.is_alive(life) {
-            return false;
-        }
-        let requests = incident.kind != Kind::CutRequests;
-        self.world.set_link(life, Link { requests, replies: !requests });
-        self.after(incident.span, Later::Link(life));
-        true
-    }
-
-    fn befall_volume(&mut self, incident: &Incident) {
-        let span = Duration::from_millis(incident.span);
-        let (volume, ends) = (&mut self.world.volume, incident.span);
-        // Without a guard P1 holds as long as nothing is paused for longer than the lease's margin; a beat, neither.
-        let longest = if self.story.scene.trusted == 1 { Duration::MAX } else { Duration::from_secs(1) };
-        match incident.kind {
-            Kind::Full => {
-                volume.full = true;
-                self.after(ends, Later::Room);
-            }
-            Kind::Broken => {
-                let faults = [Fault::Broken, Fault::Denied, Fault::ReadOnly];
-                volume.broken = Some(faults[usize::try_from(ends % 3).unwrap()]);
-                self.after(ends / 4, Later::Whole);
-            }
-            Kind::Slow => {
-                self.world.volume_takes = (span / 8).min(longest / 2);
-                self.after(ends, Later::QuickVolume);
-            }
-            Kind::BeatsLate => {
-                self.world.beats_take = (span / 2).min(longest);
-                self.after(ends, Later::BeatsWell);
-            }
-            _ => {
-                self.world.needs_met = false;
-                self.after(ends / 4, Later::NeedsMet);
-            }
-        }
-    }
-
-    fn befall_redis(&mut self, incident: &Incident) {
-        let span = Duration::from_millis(incident.span);
-        let (now, redis, ends) = (self.world.now, &mut self.world.redis, incident.span);
-        match incident.kind {
-            Kind::RedisDown => {
-                redis.down = true;
-                self.after(ends, Later::RedisUp);
-            }
-            Kind::Flush => redis.flush(),
-            Kind::Stall => {
-                redis.stalls = Some(span / 4);
-                self.after(ends, Later::Quick);
-            }
-            // Every other failover leads to what the one before left behind.
-            Kind::FailOver => {
-                redis.fail_over();
-                if ends.is_multiple_of(2) {
-                    redis.replicate();
-                }
-            }
-            Kind::Mute => {
-                redis.mute = true;
-                self.after(ends, Later::Announced);
-            }
-            Kind::Announce => self.world.announce(),
-            Kind::ClockAhead => redis.jump_ahead(now, span),
-            _ => redis.jump_back(now, span),
-        }
     }
 }

@@ -12,9 +12,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod befallen;
 mod campaign;
 mod cast;
 mod chance;
+mod incidents;
+#[cfg(feature = "_mutants")]
+mod mutants;
 mod quiet;
 mod regressions;
 mod shrink;
@@ -30,7 +34,7 @@ use stage::{Sabotage, play};
 use story::{Kind, Story};
 
 /// The seeds of every day.
-const SEEDS: std::ops::RangeInclusive<u64> = 1..=6_500;
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=7_500;
 
 /// What is in them at the least, so that they cannot become idle unseen: lives, and of every kind of incident.
 const BOOTS: u64 = 100_000;
@@ -117,8 +121,22 @@ fn a_story_survives_being_written_down() {
         story.incidents.truncate(2);
         assert_eq!(story_of(&spec(seed, &story)), Ok(story));
     }
-    for wrong in ["seed", "seed x", "tide 7", "+1 kill", "+1 kill 0 x", "+1 tickle 0 0", "1 kill 0 0"] {
-        assert!(wrong.parse::<Story>().is_err(), "{wrong}");
+    let good = Story::of(1).to_string();
+    for wrong in ["seed", "tide 7", "seed 1", "+1 kill", "+1 kill 0 x", "+1 tickle 0 0", "1 kill 0 0"] {
+        assert!(format!("{good}{wrong}").parse::<Story>().is_err(), "{wrong}");
+    }
+    assert_eq!(good.replacen("seed 1", "seed x", 1).parse::<Story>(), Err("\"x\" is no number".to_owned()));
+}
+
+#[test]
+fn a_story_without_one_of_its_numbers_is_refused() {
+    let good = Story::of(1).to_string();
+    let numbers: Vec<&str> = good.lines().filter(|line| !line.starts_with('+')).collect();
+    assert!(numbers.len() >= 16, "{good}");
+    for number in numbers {
+        let less = good.replacen(&format!("{number}\n"), "", 1);
+        let name = number.split(' ').next().unwrap();
+        assert_eq!(less.parse::<Story>(), Err(format!("the scene has no {name}")));
     }
 }
 
@@ -129,6 +147,16 @@ fn a_replica_that_never_reaches_its_command_is_noticed() {
     let forgotten: Vec<Kind> = story.incidents.iter().map(|incident| incident.kind).collect();
     assert!(forgotten.contains(&Kind::RedisDown), "{story}");
     assert!(story.incidents.len() <= 3, "{story}");
+}
+
+#[test]
+fn a_lease_that_is_never_released_is_noticed() {
+    // Also where nothing befalls anybody, so this is no story that needs an incident.
+    let with_lease = SEEDS.map(Story::of).find(|story| story.scene.lease == 1).expect("a story with a lease");
+    let story = Story { incidents: Vec::new(), ..with_lease };
+    assert!(play(&story, Sabotage::None, false).is_ok());
+    let broken = play(&story, Sabotage::NeverReleases, false).unwrap_err();
+    assert_eq!(broken.what, "P6: it has ended, and its lease is left");
 }
 
 /// The first seed of a sabotaged world whose story needs something to befall somebody.

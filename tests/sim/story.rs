@@ -208,12 +208,22 @@ fn befall(scene: &Scene, chance: &mut Chance) -> Incident {
     let span = chance.of(&[300, 3_000, 15_000, 40_000]);
     let span = chance.below(span);
     // Kills and the like are what makes lives end and begin.
-    let kind = match chance.below(14) {
+    let kind = match chance.below(17) {
         0 => Kind::Kill,
         1 => Kind::Restart,
         2 => Kind::RollOut,
         // These befall only who leads, and often nobody does.
         3 => chance.of(&[Kind::GuardBlip, Kind::MarkerRemoved]),
+        // These find nobody more often than others.
+        4..=6 => chance.of(&[
+            Kind::Retry,
+            Kind::Retry,
+            Kind::CutRequests,
+            Kind::CutReplies,
+            Kind::Mute,
+            Kind::BeatsLate,
+            Kind::NeedsUnmet,
+        ]),
         _ => chance.of(&Kind::ALL).0,
     };
     Incident { gap, kind, who, span }
@@ -255,12 +265,14 @@ impl FromStr for Incident {
     }
 }
 
-/// Lines that begin with `#` are for people.
+/// Lines that begin with `#` are for people. Every number of the scene stands there once: what is missing would be told
+/// differently as soon as there is another number.
 impl FromStr for Story {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Story, String> {
         let mut story = Story { scene: Scene::default(), incidents: Vec::new() };
+        let mut missing: Vec<&str> = story.scene.numbers().into_iter().map(|(name, _)| name).collect();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             if line.starts_with('+') {
                 story.incidents.push(line.parse()?);
@@ -269,7 +281,10 @@ impl FromStr for Story {
             let (name, number) = line.split_once(' ').ok_or_else(|| format!("{line:?} is no number of a scene"))?;
             let place = story.scene.number(name).ok_or_else(|| format!("{name:?} is no part of a scene"))?;
             *place = number.parse().map_err(|_| format!("{number:?} is no number"))?;
+            let at =
+                missing.iter().position(|known| *known == name).ok_or_else(|| format!("{name:?} is there twice"))?;
+            missing.remove(at);
         }
-        Ok(story)
+        if missing.is_empty() { Ok(story) } else { Err(format!("the scene has no {}", missing.join(", "))) }
     }
 }

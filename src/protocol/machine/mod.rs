@@ -106,6 +106,8 @@ struct Looks {
 ///  lease lost,  Stop ─► Ended(Stopped)    Fault, GuardLost ─► Ended
 ///  superseded
 /// ```
+///
+#[doc = include_str!("ways.md")]
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Machine {
     config: Config,

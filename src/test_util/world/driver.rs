@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::protocol::{Action, Epoch, Event, Occupant, Outcome, Revision, Standing, StepEnd, StepId, Timestamp};
+use crate::protocol::mutant::{self, Mutant};
+use crate::protocol::{Action, Epoch, Event, Fault, Occupant, Outcome, Revision, Standing, StepEnd, StepId, Timestamp};
 
 use super::volume::Holder;
 use super::{Due, Life, Run, World};
@@ -42,6 +43,7 @@ impl World {
     fn perform(&mut self, life: Life, action: Action) {
         match action {
             Action::AwaitNeeds => {
+                self.met.needs_unmet += u64::from(!self.needs_met);
                 let answer = if self.needs_met { Event::NeedsMet } else { Event::NeedsUnmet };
                 self.deliver_in(LATENCY, life, answer);
             }
@@ -51,6 +53,7 @@ impl World {
                 self.grant_guard();
             }
             Action::CloseGuard => self.close_guard(life),
+            Action::ReleaseLease if !self.releases => {}
             Action::AcquireLease | Action::RenewLease | Action::ReleaseLease => {
                 let holds = self.volume.guard.contains(&Holder::Leader(life));
                 assert!(!holds || action != Action::ReleaseLease, "P6: the lease is released before the guard");
@@ -63,8 +66,8 @@ impl World {
             Action::Say(notice) => self.referee.note(self.now, life, &format!("says {notice:?}")),
             Action::End(outcome) => self.end(life, outcome),
             on_volume => {
-                let beat = if matches!(on_volume, Action::Beat(_)) { self.beats_take } else { Duration::ZERO };
-                let at = self.replicas[life.0].volume_free_at.max(self.now) + self.volume_takes + beat;
+                let takes = self.operation_takes(matches!(on_volume, Action::Beat(_)));
+                let at = self.replicas[life.0].volume_free_at.max(self.now) + takes;
                 let in_two = matches!(on_volume, Action::Claim { .. } | Action::Commit(_) | Action::Retract(..));
                 self.replicas[life.0].volume_free_at = if in_two { at + self.volume_takes } else { at };
                 self.schedule(at, Due::Volume(life, on_volume, 0));
@@ -89,6 +92,7 @@ impl World {
             assert!(!(replica.is_warm && replica.has_asked), "P10: a warm start asked Redis");
         }
         replica.outcome = Some(outcome);
+        self.check_lease_left(life);
         let left = self.runs.iter().any(|run| run.life == life);
         assert!(!left, "ended with a step running\n{}", self.referee.story());
     }
@@ -115,6 +119,8 @@ impl World {
     fn perform_on_volume(&mut self, life: Life, action: Action, stage: u8) {
         if let Some(fault) = self.volume.refuses(&action) {
             self.replicas[life.0].was_refused = true;
+            let met = if fault == Fault::Full { &mut self.met.full } else { &mut self.met.broken };
+            *met += 1;
             return match action {
                 Action::Beat(step) => self.handle_event(life, Event::Beaten(step)),
                 action => {
@@ -162,23 +168,20 @@ impl World {
         let won = self.volume.claim(&name, &rev, epoch, from);
         if won {
             self.check_silence(life, &label, beaten);
+            self.bare.insert(label.clone(), self.now);
             self.referee.claimed(&label, epoch, !from.is_empty());
         }
         won
     }
 
     fn show(&mut self, life: Life, step: StepId, epoch: Epoch) -> bool {
-        let (name, rev, _) = self.named(life, step);
+        let (name, rev, label) = self.named(life, step);
         let beat_every = self.replicas[life.0].machine.config().beat_every();
-        self.volume.show(self.now, &name, &rev, (life, epoch), beat_every)
-    }
-
-    /// P5: whoever is taken over was silent for long enough when the successor last looked.
-    fn check_silence(&mut self, life: Life, label: &str, beaten: Option<Timestamp>) {
-        let (looked, limit) = (self.replicas[life.0].looked, self.machine(life).config().stale_after());
-        if let Some(beaten) = beaten.filter(|&beaten| beaten <= looked) {
-            self.referee.taken_over(label, looked.since(beaten), limit);
+        let shown = self.volume.show(self.now, &name, &rev, (life, epoch), beat_every);
+        if shown {
+            self.bare.remove(&label);
         }
+        shown
     }
 
     /// Nothing is answered when only the first of two parts is done.
@@ -188,6 +191,7 @@ impl World {
         let Some(epoch) = epoch else {
             // The leadership has ended, and this was still to be done.
             assert!(matches!(action, Action::Beat(_)), "P1: {action:?} without a leadership");
+            self.referee.note(now, life, &format!("a beat of {label} comes after its leadership"));
             return Some(Event::Beaten(step));
         };
         let claimant = (life, epoch);
@@ -232,11 +236,11 @@ impl World {
         let (now, rev, plan) = (self.now, replica.rev.clone(), replica.machine.config().plan());
         match action {
             Action::Look => {
-                let view = self.volume.look(now, plan, &rev);
+                let (view, shown) = (self.volume.look(now, plan, &rev), self.shown());
                 let replica = &mut self.replicas[life.0];
                 let is_older = matches!(view.standing, Standing::Older { .. });
                 replica.is_warm |= replica.seen.is_none() && view.ready && !is_older;
-                (replica.seen, replica.looked) = (Some(view.clone()), now);
+                (replica.seen, replica.shown) = (Some(view.clone()), shown);
                 Event::Looked(view)
             }
             Action::PrepareVolume => Event::VolumePrepared,
@@ -294,7 +298,9 @@ impl World {
         let script = (self.scripts)(&name, self.referee.begun(&label));
         self.referee.attempt_begins(&label, attempt, limit, counted);
         self.referee.run_begins(self.now, id, life, &label, &predecessors);
-        self.volume.guard.insert(Holder::Shim(id));
+        if !mutant::is(Mutant::GuardNotInherited) {
+            self.volume.guard.insert(Holder::Shim(id));
+        }
         let (epoch, begun) = (replica.machine.epoch().expect("only a leader spawns"), self.now);
         let (stopping, orphaned) = (false, false);
         self.runs.push(Run { id, life, step, epoch, attempt, begun, deadline, stopping, orphaned });

@@ -54,6 +54,7 @@ impl World {
     pub fn thaw(&mut self, life: Life) {
         self.referee.note(self.now, life, "thawed");
         self.replicas[life.0].frozen = false;
+        self.replicas[life.0].thawed = self.now;
         while let Some(due) = self.replicas[life.0].inbox.pop_front() {
             self.schedule(self.now, due);
         }
@@ -64,6 +65,14 @@ impl World {
     pub fn lose_guard(&mut self, life: Life) {
         self.referee.note(self.now, life, "loses sight of the guard");
         self.deliver_in(Duration::ZERO, life, Event::GuardLost);
+    }
+
+    /// A copy of Redis takes over. Whoever has the lease in it may have given it back.
+    pub fn fail_over_redis(&mut self) {
+        self.redis.fail_over();
+        if let Some(holder) = self.redis.holder(self.now) {
+            self.replicas[holder.0].strayed = true;
+        }
     }
 
     /// Whether it has neither ended nor been killed.

@@ -5,9 +5,11 @@
 
 mod driver;
 mod incidents;
+mod met;
 mod record;
 mod redis;
 mod referee;
+mod silence;
 mod trace;
 mod volume;
 mod wire;
@@ -18,12 +20,14 @@ use std::time::Duration;
 
 use crate::protocol::{Action, Config, Epoch, Event, Machine, Outcome, Revision, StepEnd, StepId, Timestamp, View};
 
+pub use met::Met;
 pub use redis::{FakeRedis, Key};
 pub use referee::{Referee, Tally};
 pub use trace::Digest;
 pub use volume::{BeatFound, Claimant, FakeVolume};
 pub use wire::{Fate, Link};
 
+use silence::Shown;
 use wire::Request;
 
 /// When every world begins.
@@ -72,9 +76,16 @@ struct Replica {
     /// Whether its first look showed its revision ready, and no later one.
     is_warm: bool,
     stops: u8,
-    /// What it last saw of the volume, and when.
+    /// What it last saw of the volume, and what that showed of others.
     seen: Option<View>,
-    looked: Timestamp,
+    shown: Shown,
+    thawed: Timestamp,
+    /// When it last sent a release, and how many are under way.
+    released: Timestamp,
+    releasing: u32,
+    /// What Redis has is not what it has last asked for: a request was carried out after it was given up, a release got
+    /// lost, or what was forgotten came back. Redis may keep its lease until that ends.
+    strayed: bool,
     /// Whether the volume ever refused it anything.
     was_refused: bool,
 }
@@ -120,11 +131,17 @@ pub struct World {
     pub beats_take: Duration,
     /// Whether what plans need is there.
     pub needs_met: bool,
+    /// Whether releases are sent. They are, but where it has to be seen that somebody notices.
+    pub releases: bool,
+    /// Whom what is wrong has befallen.
+    pub met: Met,
     /// What becomes of each request to Redis.
     pub fates: Box<dyn FnMut() -> Fate>,
     replicas: Vec<Replica>,
     runs: Vec<Run>,
     past: Vec<ToldRun>,
+    /// Claims whose marker is not shown yet, by step and revision, since when.
+    bare: BTreeMap<String, Timestamp>,
     due: BTreeMap<(Timestamp, u64), Due>,
     sequence: u64,
     trusted: bool,
@@ -149,10 +166,13 @@ impl World {
             volume_takes: driver::LATENCY,
             beats_take: Duration::ZERO,
             needs_met: true,
+            releases: true,
+            met: Met::default(),
             fates: Box::new(|| Fate::Well),
             replicas: Vec::new(),
             runs: Vec::new(),
             past: Vec::new(),
+            bare: BTreeMap::new(),
             due: BTreeMap::new(),
             sequence: 0,
             trusted,
@@ -179,7 +199,11 @@ impl World {
             has_asked: false,
             stops: 0,
             seen: None,
-            looked: Timestamp::ZERO,
+            shown: Shown::default(),
+            thawed: Timestamp::ZERO,
+            released: Timestamp::ZERO,
+            releasing: 0,
+            strayed: false,
             was_refused: false,
         });
         self.deliver_in(Duration::ZERO, life, Event::Started);

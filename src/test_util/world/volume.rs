@@ -261,6 +261,11 @@ impl FakeVolume {
         (marker.writer.0 != life).then_some(marker.beaten)
     }
 
+    /// Every in-progress marker, as `name@rev`, and when it was beaten last.
+    pub(super) fn beaten(&self) -> impl Iterator<Item = (String, Timestamp)> {
+        self.markers.iter().map(|((step, rev), marker)| (format!("{step}@{rev}"), marker.beaten))
+    }
+
     /// Whether any marker was written by this life.
     pub(super) fn has_marker_of(&self, life: Life) -> bool {
         self.markers.values().any(|marker| marker.writer.0 == life)

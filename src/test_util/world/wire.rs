@@ -65,9 +65,16 @@ impl World {
         };
         let (limit, link, epoch) = (times.request_limit(), replica.link, replica.machine.epoch());
         let takes = self.redis.stalls.unwrap_or(LATENCY);
-        self.replicas[life.0].has_asked = true;
+        let replica = &mut self.replicas[life.0];
+        replica.has_asked = true;
+        if action == Action::ReleaseLease {
+            (replica.released, replica.releasing) = (self.now, replica.releasing + 1);
+        }
         let carried_out = (self.fates)().replies().filter(|_| link.requests);
         let replies = carried_out.clone().unwrap_or_default();
+        self.met.requests_cut += u64::from(!link.requests);
+        self.met.replies_cut += u64::from(!link.replies && !replies.is_empty());
+        self.met.stalled += u64::from(self.redis.stalls.is_some() && carried_out.is_some());
         let replies = if link.replies { replies } else { Vec::new() };
         let in_time = replies.first().is_some_and(|&later| takes + later + LATENCY <= limit);
         if !in_time && action != Action::ReleaseLease {
@@ -76,17 +83,26 @@ impl World {
         if carried_out.is_some() {
             let sent = self.now;
             self.schedule(sent + takes, Due::Redis(Request { life, action, sent, epoch, replies }));
+        } else if action == Action::ReleaseLease {
+            self.lose_release(life);
         }
     }
 
     pub(super) fn perform_on_redis(&mut self, request: Request) {
         let Request { life, action, sent, epoch, replies } = request;
         let Election::Lease(times) = self.replicas[life.0].machine.config().election() else { return };
-        let (ttl, before) = (times.ttl(), self.redis.holder(self.now));
+        let (ttl, limit, before) = (times.ttl(), times.request_limit(), self.redis.holder(self.now));
+        self.met.down += u64::from(self.redis.down);
+        let is_release = action == Action::ReleaseLease;
         let answer = match action {
             Action::AcquireLease => Some(self.redis.acquire(self.now, life, sent, ttl)),
             Action::RenewLease => Some(self.redis.renew(self.now, life, sent, ttl, epoch)),
+            _ if self.redis.down => {
+                self.lose_release(life);
+                None
+            }
             _ => {
+                self.replicas[life.0].releasing -= 1;
                 if self.redis.release(self.now, life) {
                     self.announce_to_others(life);
                 }
@@ -95,20 +111,45 @@ impl World {
         };
         let after = self.redis.holder(self.now);
         self.referee.lease_changed_hands(life, &action, (before, after));
+        if !is_release && after == Some(life) {
+            let replica = &mut self.replicas[life.0];
+            replica.strayed = self.now.since(sent) > limit || replica.released >= sent;
+        }
+        self.check_lease_left(life);
         let Some(answer) = answer else { return };
         for later in replies {
             self.deliver_in(LATENCY + later, life, answer.clone());
         }
     }
 
+    /// It does not get through, or is refused.
+    fn lose_release(&mut self, life: Life) {
+        let replica = &mut self.replicas[life.0];
+        (replica.strayed, replica.releasing) = (true, replica.releasing - 1);
+    }
+
+    /// P6: who has ended by itself has released its lease, or the release is under way; but if an outage swallowed it, or
+    /// Redis does not know what it was told.
+    pub(super) fn check_lease_left(&self, life: Life) {
+        let replica = &self.replicas[life.0];
+        if replica.outcome.is_some() && replica.releasing == 0 && !replica.strayed {
+            let is_left = self.redis.holder(self.now) == Some(life);
+            assert!(!is_left, "P6: it has ended, and its lease is left\n{}", self.referee.story());
+        }
+    }
+
     fn announce_to_others(&mut self, life: Life) {
+        let others: Vec<Life> = self.living().filter(|&other| other != life).collect();
         if self.redis.mute {
+            self.met.muted += u64::from(!others.is_empty());
             return;
         }
-        let hears = |world: &World, other: Life| other != life && world.replicas[other.0].link.replies;
-        let others: Vec<Life> = self.living().filter(|&other| hears(self, other)).collect();
         for other in others {
-            self.deliver_in(LATENCY, other, Event::Announced);
+            if self.replicas[other.0].link.replies {
+                self.deliver_in(LATENCY, other, Event::Announced);
+            } else {
+                self.met.replies_cut += 1;
+            }
         }
     }
 

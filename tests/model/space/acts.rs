@@ -40,6 +40,8 @@ pub(crate) enum Act {
     KillLeavingOrphan(usize),
     Restart(usize),
     Freeze(usize),
+    /// While its step runs.
+    FreezeUntilReplaced(usize),
     Thaw(usize),
     Terminate(usize),
     VolumeHangs(usize),
@@ -172,6 +174,7 @@ impl Space {
             status: Status::Alive,
             machine: Machine::new(self.configs[index].clone()),
             frozen: false,
+            until_replaced: false,
             hanging: false,
             inbox: Vec::new(),
             jobs: std::collections::VecDeque::new(),
@@ -206,7 +209,8 @@ fn kind(event: &Event) -> u8 {
 fn list_unhurried(state: &State, acts: &mut Vec<Act>) {
     acts.extend((0..state.late.len()).map(Act::LateArrives));
     for (index, replica) in state.replicas.iter().enumerate() {
-        if replica.is_alive() && replica.frozen {
+        let is_replaced = || state.runs.iter().any(|run| run.life != replica.life);
+        if replica.is_alive() && replica.frozen && (!replica.until_replaced || is_replaced()) {
             acts.push(Act::Thaw(index));
         }
         if replica.moves() && replica.hanging {

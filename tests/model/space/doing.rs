@@ -192,6 +192,7 @@ impl Space {
         let life = state.replicas[index].life;
         *state.replica(index) = Replica { status, ..self.blank(index, life) };
         state.memory.succeeded.retain(|(of, ..)| *of != life);
+        state.memory.silent.retain(|(of, ..)| *of != index);
         // What has not begun does not begin any more, but that the last release is waited for.
         state.asks.retain(|ask| ask.life != life || ask.request == Request::Release);
     }

@@ -25,7 +25,8 @@ pub(crate) fn list_faults(state: &State, acts: &mut Vec<Act>) {
         may(Fault::Restart, replica.status.may_be_restarted(), Act::Restart(index));
         let matters = *replica.machine.role() != Role::Following || replica.wait != Wait::None;
         let matters = matters || state.redis.holder(NOW) == Some(replica.life);
-        may(Fault::Freeze, moves && (matters || has(Fault::FreezeAny)), Act::Freeze(index));
+        may(Fault::Freeze, moves && matters, Act::Freeze(index));
+        may(Fault::FreezeUntilReplaced, index == 0 && moves && runs, Act::FreezeUntilReplaced(index));
         may(Fault::Stop, moves, Act::Terminate(index));
         let works = moves && !replica.hanging && !replica.jobs.is_empty();
         may(Fault::Hang, works, Act::VolumeHangs(index));
@@ -75,7 +76,15 @@ impl Space {
                 state.left.spend(Fault::Freeze);
                 state.replica(index).frozen = true;
             }
-            Act::Thaw(index) => state.replica(index).frozen = false,
+            Act::FreezeUntilReplaced(index) => {
+                state.left.spend(Fault::FreezeUntilReplaced);
+                let replica = state.replica(index);
+                (replica.frozen, replica.until_replaced) = (true, true);
+            }
+            Act::Thaw(index) => {
+                let replica = state.replica(index);
+                (replica.frozen, replica.until_replaced) = (false, false);
+            }
             Act::Terminate(index) => {
                 state.left.spend(Fault::Stop);
                 self.deliver(state, index, Event::StopRequested);

@@ -10,8 +10,8 @@ use bellwether::protocol::{
 use super::Space;
 use super::budget::Budget;
 use super::budget::Fault::{
-    self, Break, Crash, Delay, Double, FailOver, Freeze, Full, GuardLost, Hang, Jump, LocksDropped, Lose, Orphan,
-    Outage, Restart, Retry, Stop, Wipe,
+    self, Break, Crash, Delay, Double, FailOver, Freeze, FreezeUntilReplaced, Full, GuardLost, Hang, Jump,
+    LocksDropped, Lose, Orphan, Outage, Restart, Retry, Stop, Wipe,
 };
 
 /// Who elects, and what the guard is worth.
@@ -72,6 +72,10 @@ impl Instance {
         Instance { ends: ends.to_vec(), ..self }
     }
 
+    fn two_steps(self) -> Instance {
+        Instance { steps: 2, ..self }
+    }
+
     fn three(self) -> Instance {
         Instance { revs: vec!["v1"; 3], ..self }
     }
@@ -83,12 +87,14 @@ pub(crate) fn usual() -> Vec<Instance> {
     let lease = |name, states| Instance::new(name, Kind::Lease, states);
     let no_trust = |name, states| Instance::new(name, Kind::NoTrust, states);
     vec![
-        Instance { steps: 2, ..guard("guard: two steps", 10_772) },
+        guard("guard: two steps", 10_772).two_steps(),
+        guard("guard: two steps, crash", 21_452).two_steps().faults(&[(Crash, 1)]),
+        guard("guard: two steps, stop", 33_800).two_steps().faults(&[(Stop, 1)]),
         guard("guard: three", 56_496).three(),
         guard("guard: crash", 378_130).faults(&[(Crash, 1), (Orphan, 1), (Restart, 1)]),
         guard("guard: crash, three", 362_334).faults(&[(Crash, 1), (Orphan, 1)]).three(),
         Instance { attempts: 1, ..guard("guard: crash, bad ends", 8_844).ends(&[OK, BAD]).faults(&[(Crash, 1)]) },
-        guard("guard: freeze, hang", 728_863).faults(&[(Freeze, 1), (Hang, 1)]),
+        guard("guard: freeze, hang", 657_722).faults(&[(Freeze, 1), (Hang, 1)]),
         guard("guard: stop, bad ends", 56_676).ends(&[OK, BAD]).faults(&[(Stop, 2)]),
         guard("guard: break, guard lost", 36_000).faults(&[(Break, 1), (GuardLost, 1)]),
         guard("guard: full, stop", 58_690).faults(&[(Full, 1), (Stop, 1)]),
@@ -101,7 +107,8 @@ pub(crate) fn usual() -> Vec<Instance> {
         lease("lease: three", 101_015).three(),
         lease("lease: crash", 16_154).faults(&[(Crash, 1), (Orphan, 1)]),
         lease("lease: crash, three", 241_346).faults(&[(Crash, 1)]).three(),
-        lease("lease: freeze", 1_627_482).faults(&[(Freeze, 1)]),
+        lease("lease: two steps, crash, stop", 101_898).two_steps().faults(&[(Crash, 1), (Stop, 1)]),
+        lease("lease: freeze", 1_474_755).faults(&[(Freeze, 1)]),
         lease("lease: stop", 24_548).faults(&[(Stop, 2)]),
         lease("lease: wipe", 128_404).faults(&[(Wipe, 1)]),
         lease("lease: jump", 128_292).faults(&[(Jump, 1)]),
@@ -110,21 +117,30 @@ pub(crate) fn usual() -> Vec<Instance> {
         lease("lease: lose, stop", 44_656).faults(&[(Lose, 1), (Stop, 1)]),
         lease("lease: delay", 31_414).faults(&[(Delay, 1)]),
         lease("lease: double", 33_702).faults(&[(Double, 1)]),
-        lease("lease: hang", 63_233).faults(&[(Hang, 1)]),
-        no_trust("no trust: crash", 309_080).faults(&[(Crash, 1), (Restart, 1)]),
+        lease("lease: hang", 61_215).faults(&[(Hang, 1)]),
+        no_trust("no trust: crash", 309_738).faults(&[(Crash, 1), (Restart, 1)]),
+        no_trust("no trust: two steps, crash", 60_156).two_steps().faults(&[(Crash, 1)]),
         no_trust("no trust: wipe", 1_258_824).faults(&[(Wipe, 1)]),
         no_trust("no trust: lose", 48_954).faults(&[(Lose, 1)]),
         no_trust("no trust: delay", 291_412).faults(&[(Delay, 1)]),
         no_trust("no trust: double", 325_654).faults(&[(Double, 1)]),
-        no_trust("no trust: hang", 301_135).faults(&[(Hang, 1)]),
+        no_trust("no trust: freeze until replaced", 1_628_486).faults(&[(FreezeUntilReplaced, 1)]),
+        no_trust("no trust: hang", 277_927).faults(&[(Hang, 1)]),
     ]
 }
 
 /// Those that take longer: with `BELLWETHER_MODEL=large`, and in `examples/explore.rs`.
 pub(crate) fn large() -> Vec<Instance> {
+    let guard = |name, states| Instance::new(name, Kind::Guard, states);
     let lease = |name, states| Instance::new(name, Kind::Lease, states);
     let no_trust = |name, states| Instance::new(name, Kind::NoTrust, states);
     vec![
+        guard("guard: two steps, crash, restart", 362_916).two_steps().faults(&[(Crash, 1), (Restart, 1)]),
+        guard("guard: two steps, freeze", 296_921).two_steps().faults(&[(Freeze, 1)]),
+        lease("lease: two steps, wipe", 734_722).two_steps().faults(&[(Wipe, 1)]),
+        lease("lease: two steps, freeze", 6_778_427).two_steps().faults(&[(Freeze, 1)]),
+        lease("lease: three, lose", 299_523).three().faults(&[(Lose, 1)]),
+        lease("lease: three, wipe", 7_292_658).three().faults(&[(Wipe, 1)]),
         lease("lease: crash, restart", 211_070).faults(&[(Crash, 1), (Restart, 1)]),
         no_trust("no trust: freeze", 9_299_845).faults(&[(Freeze, 1)]),
         no_trust("no trust: jump", 1_259_479).faults(&[(Jump, 1)]),
@@ -138,6 +154,25 @@ pub(crate) fn large() -> Vec<Instance> {
 }
 
 impl Instance {
+    /// A fault that can never happen here: nothing is there that it could befall.
+    pub(crate) fn idle_fault(&self) -> Option<Fault> {
+        let has = |fault| self.faults.iter().any(|&(known, times)| known == fault && times > 0);
+        let ends_lives = [Crash, Stop, Break, GuardLost].into_iter().any(has);
+        let fails = self.ends.iter().any(|end| *end != OK) || has(Crash);
+        let is_idle = |&(fault, times): &(Fault, u8)| {
+            let befalls_somebody = match fault {
+                Lose | Delay | Double | Wipe | FailOver | Jump | Outage => self.kind != Kind::Guard,
+                LocksDropped => self.kind != Kind::NoTrust,
+                Orphan => has(Crash),
+                Restart => ends_lives || fails,
+                Retry => fails,
+                Crash | Freeze | FreezeUntilReplaced | Stop | Hang | Break | Full | GuardLost => true,
+            };
+            times == 0 || !befalls_somebody
+        };
+        self.faults.iter().find(|known| is_idle(known)).map(|&(fault, _)| fault)
+    }
+
     /// The space with all that is in it.
     pub(crate) fn space(&self) -> Space {
         let plan = Arc::new(self.plan());

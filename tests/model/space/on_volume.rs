@@ -62,7 +62,10 @@ impl Space {
         let name = |step: StepId| self.plan.step(step).name.as_str();
         let life = state.replicas[index].life;
         match action {
-            Action::Look => Event::Looked(state.volume.look(NOW, &self.plan, rev)),
+            Action::Look => {
+                self.note_look(state, index);
+                Event::Looked(state.volume.look(NOW, &self.plan, rev))
+            }
             Action::PrepareVolume => Event::VolumePrepared,
             Action::AwaitNeeds => Event::NeedsMet,
             Action::AppendRevision => {
@@ -87,7 +90,7 @@ impl Space {
                 if !state.volume().show(NOW, name(*step), rev, (life, *epoch), beat_every) {
                     return Event::ClaimLost(*step);
                 }
-                self.note_marker(state, rev, *step);
+                state.memory.bare.remove(&(rev.clone(), *step));
                 Event::Claimed(*step)
             }
             Action::Count { step, attempt, deferred } => {
@@ -95,7 +98,6 @@ impl Space {
                 Event::Counted(*step)
             }
             Action::Beat(step) => {
-                self.note_silence(state, index, *step);
                 // The leadership may have ended while this was still to be done.
                 let machine = &state.replicas[index].machine;
                 if let Some((epoch, beat_every)) = machine.epoch().map(|epoch| (epoch, machine.config().beat_every())) {

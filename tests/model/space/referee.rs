@@ -23,7 +23,7 @@ pub(crate) const COUNTED_ON: &str = "P1: nobody counts on a lease longer than Re
 pub(crate) const AGAIN: &str = "P7: whoever asks again for its own lease gets it";
 
 impl Space {
-    /// P5: what is taken over, or cleared away, was silent for STEP_STALE_SECS at some time since it was written.
+    /// P5: what is taken over, or cleared away, was silent for STEP_STALE_SECS when the successor last looked, or is so now.
     pub(crate) fn judge_takeover(
         &self,
         state: &mut State,
@@ -32,7 +32,7 @@ impl Space {
         shown: Option<(Life, Timestamp)>,
     ) {
         let Some((writer, beaten)) = shown else { return };
-        let was_silent = state.memory.silent.contains(&(rev.clone(), step));
+        let was_silent = state.memory.silent.contains(&(index, rev.clone(), step));
         let silence = NOW.since(beaten);
         let is_anothers = writer != state.replicas[index].life && !self.locks_are_dropped();
         if is_anothers && !was_silent && silence < self.stale_after {
@@ -40,25 +40,23 @@ impl Space {
         }
     }
 
-    /// Called when a marker is written: a writer that took so long for it was silent.
-    pub(crate) fn note_marker(&self, state: &mut State, rev: &Revision, step: StepId) {
-        let key = (rev.clone(), step);
-        let claimed = state.memory.bare.remove(&key);
-        if claimed.is_some_and(|since| NOW.since(since) >= self.stale_after) {
-            state.memory.silent.insert(key);
-        } else {
-            state.memory.silent.remove(&key);
-        }
-    }
-
-    /// Called before each beat.
-    pub(crate) fn note_silence(&self, state: &mut State, index: usize, step: StepId) {
-        let rev = &self.revs[index];
-        let marker = state.volume.marker_of(self.plan.step(step).name.as_str(), rev);
-        if marker.is_some_and(|(writer, beaten)| {
-            writer == state.replicas[index].life && NOW.since(beaten) >= self.stale_after
-        }) {
-            state.memory.silent.insert((rev.clone(), step));
+    /// Called at each look: what it shows to be silent. A claim whose marker is not written yet is silent since it was made.
+    pub(crate) fn note_look(&self, state: &mut State, index: usize) {
+        let life = state.replicas[index].life;
+        for rev in &self.revs {
+            for (place, step) in self.plan.iter() {
+                let marker = state.volume.marker_of(step.name.as_str(), rev);
+                let since = match marker {
+                    Some((writer, beaten)) => Some(beaten).filter(|_| writer != life),
+                    None => state.memory.bare.get(&(rev.clone(), place)).copied(),
+                };
+                let key = (index, rev.clone(), place);
+                if since.is_some_and(|since| NOW.since(since) >= self.stale_after) {
+                    state.memory.silent.insert(key);
+                } else {
+                    state.memory.silent.remove(&key);
+                }
+            }
         }
     }
 

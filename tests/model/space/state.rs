@@ -50,6 +50,8 @@ pub(crate) struct Replica {
     pub(crate) status: Status,
     pub(crate) machine: Machine,
     pub(crate) frozen: bool,
+    /// Nobody thaws it before a step of another runs.
+    pub(crate) until_replaced: bool,
     /// Its volume does not answer at the moment.
     pub(crate) hanging: bool,
     /// What it has been told and not taken in yet.
@@ -138,8 +140,8 @@ pub(crate) struct Memory {
     pub(crate) spent: BTreeMap<(Revision, StepId), u32>,
     /// Claims whose marker is not written yet, since when.
     pub(crate) bare: BTreeMap<(Revision, StepId), Timestamp>,
-    /// In-progress markers that were silent for STEP_STALE_SECS at least once.
-    pub(crate) silent: BTreeSet<(Revision, StepId)>,
+    /// What each replica's last look showed to be silent for STEP_STALE_SECS.
+    pub(crate) silent: BTreeSet<(usize, Revision, StepId)>,
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
