@@ -130,6 +130,11 @@ impl World {
                 processes::signal_all(&hit, Signal::KILL);
             }
             Kind::KillTree => hit = processes::kill_all_bearing(&replica.mark()),
+            // Frozen, it has not seen its shims go: what they kept would stay, where no container ends with it all (README,
+            // *Non-guarantees*).
+            _ if processes::is_stopped(pid) && processes::children_called(pid, &self.binary).is_empty() => {
+                hit = processes::kill_all_bearing(&replica.mark());
+            }
             _ => processes::signal(pid, Signal::KILL),
         }
         hit.sort_unstable();

@@ -30,6 +30,11 @@ pub(crate) fn is_over(pid: i32) -> bool {
     })
 }
 
+/// Whether it is frozen.
+pub(crate) fn is_stopped(pid: i32) -> bool {
+    stat(pid).is_some_and(|words| words[0] == "T")
+}
+
 pub(crate) fn parent(pid: i32) -> Option<i32> {
     stat(pid)?[1].parse().ok()
 }
