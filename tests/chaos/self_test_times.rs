@@ -27,7 +27,7 @@ const fn case(name: &'static str, found: Option<Breach>, redis_wait: u64, text: 
 }
 
 /// What comes before the good journal.
-const BEFORE: [Case; 26] = [
+const BEFORE: [Case; 27] = [
     case("a frozen Redis", None, SHORT, "fault redis-frozen 0 0 0 0 1000 - -\nexit - 0 0 0 12 3500 r3.1 69\n"),
     case(
         "two silences with little in between",
@@ -42,6 +42,12 @@ const BEFORE: [Case; 26] = [
         None,
         SHORT,
         "fault client-pause 0 0 0 0 1000 - 400\nfault redis-clock-jump 0 0 0 0 1200 - -2s\nexit - 0 0 0 12 9000 r3.1 69\n",
+    ),
+    case(
+        "a pause that goes on when all else is healed",
+        None,
+        SHORT,
+        "fault client-pause 0 0 0 0 1000 - 3900\nheal everything 0 0 0 0 1020 - -\nexit - 0 0 0 12 4100 r3.1 69\n",
     ),
     case("all links cut", None, SHORT, "fault cut-from-redis 0 0 0 0 1000 all -\nexit - 0 0 0 12 3100 r3.1 69\n"),
     case(

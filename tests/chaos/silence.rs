@@ -79,7 +79,9 @@ impl Silences {
     /// One that is mended ends one that was broken so.
     pub(crate) fn look_at_heal(&mut self, entry: &Entry) {
         if entry.name == EVERYTHING {
-            self.silences.iter_mut().for_each(|silence| silence.until = silence.until.min(entry.at));
+            // But a pause that ends by itself: nobody cuts that short.
+            let healed = self.silences.iter_mut().filter(|silence| silence.until == u64::MAX);
+            healed.for_each(|silence| silence.until = entry.at);
             return;
         }
         let ended = self.silences.iter_mut().find(|silence| {

@@ -142,10 +142,10 @@ pub(crate) fn large() -> Vec<Instance> {
         lease("lease: three, lose", 299_523).three().faults(&[(Lose, 1)]),
         lease("lease: three, wipe", 7_292_658).three().faults(&[(Wipe, 1)]),
         lease("lease: crash, restart", 211_070).faults(&[(Crash, 1), (Restart, 1)]),
-        no_trust("no trust: freeze", 9_299_845).faults(&[(Freeze, 1)]),
+        no_trust("no trust: freeze", 9_170_681).faults(&[(Freeze, 1)]),
         no_trust("no trust: jump", 1_259_479).faults(&[(Jump, 1)]),
         no_trust("no trust: failover", 1_808_793).faults(&[(FailOver, 1)]),
-        Instance { revs: vec!["v1"], ..no_trust("no trust: alone, outage", 737_457) }.faults(&[
+        Instance { revs: vec!["v1"], ..no_trust("no trust: alone, outage", 10_289_797) }.faults(&[
             (Freeze, 1),
             (Hang, 1),
             (Outage, 1),
