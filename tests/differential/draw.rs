@@ -14,6 +14,24 @@ pub(crate) fn draw<T: Copy>(chance: &mut Chance, odds: &[(T, u64)]) -> T {
     unreachable!("less than all of them")
 }
 
+/// Scenes until there are so many operations, each played before the next is drawn, so that it finds somebody who can do it.
+pub(crate) fn draw_story<S: Default, T>(
+    seed: u64,
+    length: usize,
+    scene: impl Fn(&mut Chance, &S) -> Vec<T>,
+    play: impl Fn(&mut S, &T),
+) -> Vec<T> {
+    let (mut chance, mut stage) = (Chance::new(seed), S::default());
+    let mut operations = Vec::new();
+    while operations.len() < length {
+        for operation in scene(&mut chance, &stage) {
+            play(&mut stage, &operation);
+            operations.push(operation);
+        }
+    }
+    operations
+}
+
 /// So many are looked at for an operation that comes to what is wanted.
 const TRIES: usize = 24;
 

@@ -2,7 +2,7 @@
 
 use super::pretended::Pretended;
 use crate::chance::Chance;
-use crate::draw::{draw, find_scene};
+use crate::draw::{draw, draw_story, find_scene};
 use crate::tally::IDLE;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -71,25 +71,23 @@ const ODDS: &[(What, u64)] = &[
     (What::Writable, 2),
 ];
 
-/// The operations of a seed. They are played on a fake Redis meanwhile, so that each finds somebody who can do it.
+/// The operations of a seed, played on a fake Redis meanwhile.
 pub(crate) fn operations(seed: u64) -> Vec<Operation> {
-    let (mut chance, mut stage) = (Chance::new(seed), Pretended::default());
-    let mut operations = Vec::new();
-    while operations.len() < LENGTH {
-        let what = draw(&mut chance, ODDS);
-        let wanted = wanted(&mut chance, what);
-        let any = |chance: &mut Chance| {
-            let replica = usize::try_from(chance.below(REPLICAS as u64)).unwrap();
-            Operation { what, replica, number: chance.below(20) }
-        };
-        let first = preparation(what, wanted);
-        let prepare = |operation| first.map(|what| Operation { what, ..operation });
-        for operation in find_scene(&mut chance, any, prepare, |scene| stage.foresees(scene, wanted)) {
-            stage.perform(&operation);
-            operations.push(operation);
-        }
-    }
-    operations
+    draw_story(seed, LENGTH, scene, |stage: &mut Pretended, operation| {
+        stage.perform(operation);
+    })
+}
+
+fn scene(chance: &mut Chance, stage: &Pretended) -> Vec<Operation> {
+    let what = draw(chance, ODDS);
+    let wanted = wanted(chance, what);
+    let any = |chance: &mut Chance| {
+        let replica = usize::try_from(chance.below(REPLICAS as u64)).unwrap();
+        Operation { what, replica, number: chance.below(20) }
+    };
+    let first = preparation(what, wanted);
+    let prepare = |operation| first.map(|what| Operation { what, ..operation });
+    find_scene(chance, any, prepare, |scene| stage.foresees(scene, wanted))
 }
 
 /// What makes somebody able to, if nobody is.

@@ -5,7 +5,7 @@ use bellwether::protocol::{Epoch, Revision};
 use super::normal::Normal;
 use super::pretended::Pretended;
 use crate::chance::Chance;
-use crate::draw::{draw, find_scene};
+use crate::draw::{draw, draw_story, find_scene};
 use crate::tally::IDLE;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -126,23 +126,20 @@ const ODDS: &[(What, u64)] = &[
     (What::Age, 2),
 ];
 
-/// The operations of a seed. They are played on a fake volume meanwhile, so that each finds somebody who can do it.
+/// The operations of a seed, played on a fake volume meanwhile.
 pub(crate) fn operations(seed: u64) -> Vec<Operation> {
-    let (mut chance, mut stage) = (Chance::new(seed), Pretended::default());
-    let mut operations = Vec::new();
-    while operations.len() < LENGTH {
-        let what = draw(&mut chance, ODDS);
-        let wanted = wanted(&mut chance, what);
-        let first = preparation(what, wanted);
-        let prepare = |operation| first.map(|what| Operation { what, ..operation });
-        let any = |chance: &mut Chance| any(chance, what);
-        let scene = find_scene(&mut chance, any, prepare, |scene| stage.foresees(scene, wanted));
-        for operation in scene {
-            stage.perform(&operation);
-            operations.push(operation);
-        }
-    }
-    operations
+    draw_story(seed, LENGTH, scene, |stage: &mut Pretended, operation| {
+        stage.perform(operation);
+    })
+}
+
+fn scene(chance: &mut Chance, stage: &Pretended) -> Vec<Operation> {
+    let what = draw(chance, ODDS);
+    let wanted = wanted(chance, what);
+    let first = preparation(what, wanted);
+    let prepare = |operation| first.map(|what| Operation { what, ..operation });
+    let any = |chance: &mut Chance| any(chance, what);
+    find_scene(chance, any, prepare, |scene| stage.foresees(scene, wanted))
 }
 
 /// What makes somebody able to, if nobody is.
